@@ -1,0 +1,4 @@
+//! TBD.
+
+pub mod output;
+pub mod template;

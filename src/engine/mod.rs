@@ -1,0 +1,5 @@
+//! TBD.
+
+pub mod options;
+pub mod profile;
+pub mod project;

@@ -1,0 +1,4 @@
+//! TBD.
+
+pub mod capability;
+pub mod seccomp;
