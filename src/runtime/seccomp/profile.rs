@@ -37,6 +37,7 @@ pub(super) fn parse_for(machine: &Machine, json: &[u8]) -> Result<Policy> {
     let profile: Profile = serde_json::from_slice(json)
         .map_err(|error| Error::invalid("malformed seccomp profile").because(error))?;
     refuse_listening(&profile)?;
+    refuse_bare_name(profile.default_errno.as_deref(), profile.default_errno_ret)?;
     let default_action = action(&profile.default_action, profile.default_errno_ret)?;
     let numbers = numbers(machine);
     let mut rules = Vec::new();
@@ -52,6 +53,8 @@ pub(super) fn parse_for(machine: &Machine, json: &[u8]) -> Result<Policy> {
 struct Profile {
     default_action: String,
     default_errno_ret: Option<u64>,
+    /// Podman's, beside the number.
+    default_errno: Option<String>,
     architectures: Option<Vec<String>>,
     arch_map: Option<Vec<Architecture>>,
     flags: Option<Vec<String>>,
@@ -74,6 +77,8 @@ struct Entry {
     names: Option<Vec<String>>,
     action: String,
     errno_ret: Option<u64>,
+    /// Podman's, beside the number.
+    errno: Option<String>,
     args: Option<Vec<Argument>>,
     /// For readers only.
     #[serde(rename = "comment")]
@@ -172,6 +177,7 @@ impl Entry {
         if self.names().next().is_none() {
             return Err(Error::invalid("an entry names no system call"));
         }
+        refuse_bare_name(self.errno.as_deref(), self.errno_ret)?;
         let action = action(&self.action, self.errno_ret)?;
         let condition = self.condition()?;
         let tests = self.tests()?;
@@ -278,6 +284,18 @@ fn action(name: &str, errno: Option<u64>) -> Result<Action> {
         // The runtime specification asks for this refusal.
         (_, Some(_)) => Err(Error::invalid(format!("{name} answers no errno"))
             .hint("leave errnoRet and defaultErrnoRet to SCMP_ACT_ERRNO")),
+    }
+}
+
+/// Podman's profiles name the error number beside giving it; the number is
+/// what counts here.
+fn refuse_bare_name(name: Option<&str>, number: Option<u64>) -> Result<()> {
+    match (name, number) {
+        (Some(name), None) => {
+            Err(Error::unsupported(format!("the errno {name} without its number"))
+                .hint("add errnoRet, or defaultErrnoRet, with the number"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -84,6 +84,14 @@ fn usual_subject_gets_the_embedded_program() {
 }
 
 #[test]
+fn instructions_are_laid_out_as_the_kernel_reads_them() {
+    assert_eq!((size_of::<SockFilter>(), align_of::<SockFilter>()), (8, 4));
+    assert_eq!(std::mem::offset_of!(SockFilter, jt), 2);
+    assert_eq!(std::mem::offset_of!(SockFilter, jf), 3);
+    assert_eq!(std::mem::offset_of!(SockFilter, k), 4);
+}
+
+#[test]
 fn programs_are_short() {
     for machine in MACHINES {
         assert!(machine.program.len() < 500, "{}", machine.program.len());

@@ -266,6 +266,15 @@ fn refuses_what_needs_a_listener() {
 }
 
 #[test]
+fn reads_the_errno_names_of_podman_beside_numbers() {
+    let json = r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+        {"names": ["umask"], "action": "SCMP_ACT_ERRNO", "errno": "EINVAL", "errnoRet": 22}]}"#;
+    assert_eq!(answer(json, 95, &[]), errno(22));
+    let bare = r#"{"names": ["umask"], "action": "SCMP_ACT_ERRNO", "errno": "EINVAL"}"#;
+    assert_eq!(refusal(&denying(bare)).kind(), Kind::Unsupported);
+}
+
+#[test]
 fn refuses_a_profile_that_is_too_long_for_the_kernel() {
     use crate::runtime::seccomp::{Overrides, program};
     let entry = |value: u64| {
