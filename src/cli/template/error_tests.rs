@@ -47,6 +47,7 @@ fn malformed_templates_say_where() {
         ("{{(.A}}", "template:1:3: unclosed parenthesis"),
         ("{{.A)}}", "template:1:5: unexpected ), expected }}"),
         ("{{1.A}}", "template:1:3: bad number \"1.A\""),
+        ("{{nil}}", "template:1:3: nil can only be an argument"),
         ("{{nil.A}}", "template:1:6: a constant has no fields"),
     ] {
         let error = parse_error(text);

@@ -42,8 +42,8 @@ pub enum Format {
 
 impl Format {
     /// Parses the value of the flag. As docker does for lists, `\t` and `\n`
-    /// in it stand for a tab and a newline, and a table begins with `table`
-    /// whatever follows.
+    /// in it stand for a tab and a newline, a table begins with `table`
+    /// whatever follows, and an empty value is one that is not given.
     pub fn parse(flag: &str) -> Result<Self> {
         if flag == "json" {
             return Ok(Self::Json);
@@ -54,9 +54,9 @@ impl Format {
         };
         let text = text.trim_matches(' ').replace("\\t", "\t").replace("\\n", "\n");
         match (table, text.is_empty()) {
-            (true, true) => Ok(Self::DefaultTable),
+            (_, true) => Ok(Self::DefaultTable),
             (true, false) => Ok(Self::Table(Template::parse(&text)?)),
-            (false, _) => Ok(Self::Template(Template::parse(&text)?)),
+            (false, false) => Ok(Self::Template(Template::parse(&text)?)),
         }
     }
 
@@ -177,6 +177,8 @@ CONTAINER ID   IMAGE                             PORTS     SIZE
 ba9876543210   localhost:5000/a/very/long:name   80/tcp    12
 ";
         assert_eq!(list("table"), expected);
+        assert_eq!(list("table "), expected);
+        assert_eq!(list(""), expected);
     }
 
     #[test]

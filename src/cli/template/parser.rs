@@ -278,6 +278,9 @@ impl Parser {
         let offset = self.offset();
         let mut arguments = self.arguments()?;
         let Some(key) = arguments.pop() else {
+            if let Base::Constant(Value::Null) = base.base {
+                return Err(Fault::new(base.offset, "nil can only be an argument"));
+            }
             return Ok(Command::Operand(base));
         };
         if arguments.is_empty() && base.fields.last().is_some_and(|field| field.name == "Label") {

@@ -1,13 +1,14 @@
 //! Go's `fmt.Sprintf` for the values of templates: the verbs v s d q t x X o b
 //! c e f g, flags, width and precision. As in Go a wrong verb or a missing
-//! argument is no error; it stands in the text as `%!d(string=hi)`.
+//! argument is no error; it stands in the text as `%!d(string=hi)`. Absent:
+//! `%T`, `%U`, `%p`, argument numbers (`%[1]d`), and floats by x and b.
 
 use serde_json::Value;
 
 use super::text;
 use crate::cli::output::significant;
 
-/// Go's own bound for widths and precisions.
+/// The widest width or precision, about Go's own bound; a larger one is ignored.
 const MAX_WIDTH: usize = 1_000_000;
 
 /// Formats `arguments` by `format`.
@@ -76,36 +77,48 @@ impl Directive {
     }
 
     fn write(&self, verb: char, value: &Value, out: &mut String) {
-        if value.is_null() && verb != 'v' {
-            out.push_str(&format!("%!{verb}(<nil>)"));
-            return;
+        match (value, verb) {
+            (Value::Null, 'v') => self.pad("<nil>", out),
+            (Value::Null, _) => out.push_str(&format!("%!{verb}(<nil>)")),
+            _ => text::each(value, out, &mut |leaf, out| self.leaf(verb, leaf, out)),
         }
-        text::each(value, out, &mut |leaf, out| self.leaf(verb, leaf, out));
     }
 
     fn leaf(&self, verb: char, value: &Value, out: &mut String) {
         let formatted = match (verb, value) {
-            ('v', Value::String(text)) => Some(self.cut(text)),
+            (_, Value::Null) => return out.push_str("<nil>"),
+            ('v' | 's', Value::String(text)) => Some(self.cut(text)),
             ('v', Value::Number(number)) if !number.is_f64() => self.integer('d', value),
-            ('v', _) | (_, Value::Null) => Some(text::sprint(value)),
-            ('s', Value::String(text)) => Some(self.cut(text)),
-            ('q', Value::String(text)) => Some(quote(&self.cut(text))),
-            ('x', Value::String(text)) => Some(hex(text)),
-            ('X', Value::String(text)) => Some(hex(text).to_uppercase()),
+            ('v', Value::Bool(value)) => Some(value.to_string()),
+            ('q', Value::String(text)) => Some(quote(&self.cut(text), '"')),
+            ('x', Value::String(text)) => Some(self.hex(text)),
+            ('X', Value::String(text)) => Some(self.hex(text).to_uppercase()),
             ('t', Value::Bool(value)) => Some(value.to_string()),
-            ('e' | 'f' | 'F' | 'g', Value::Number(number)) if number.is_f64() => {
+            ('v' | 'e' | 'f' | 'F' | 'g', Value::Number(number)) if number.is_f64() => {
                 number.as_f64().map(|number| self.float(verb, number))
             }
             (_, Value::Number(number)) if !number.is_f64() => self.integer(verb, value),
             _ => None,
         };
         match formatted {
-            Some(text) => {
-                let zero = self.flag('0') && !self.flag('-') && value.is_number();
-                self.pad(text, if zero { '0' } else { ' ' }, out);
-            }
+            Some(text) => self.pad(&text, out),
             None => out.push_str(&format!("%!{verb}({})", typed(value))),
         }
+    }
+
+    /// The bytes in hexadecimal; a space flag puts spaces between them.
+    fn hex(&self, text: &str) -> String {
+        let prefix = if self.flag('#') { "0x" } else { "" };
+        let spaced = self.flag(' ');
+        let bytes = text.bytes().take(self.precision.unwrap_or(usize::MAX)).enumerate();
+        bytes
+            .map(|(index, byte)| match (index, spaced) {
+                (0, _) | (_, true) => {
+                    format!("{}{prefix}{byte:02x}", if index > 0 { " " } else { "" })
+                }
+                _ => format!("{byte:02x}"),
+            })
+            .collect()
     }
 
     fn cut(&self, text: &str) -> String {
@@ -122,51 +135,47 @@ impl Directive {
             'X' => format!("{}{size:X}", if alternate { "0X" } else { "" }),
             'o' => format!("{}{size:o}", if alternate { "0" } else { "" }),
             'b' => format!("{}{size:b}", if alternate { "0b" } else { "" }),
-            'c' => return char::from_u32(u32::try_from(number).ok()?).map(String::from),
-            'q' => {
-                let letter = char::from_u32(u32::try_from(number).ok()?)?;
-                return Some(format!("{letter:?}"));
-            }
+            'c' => return Some(letter(number).to_string()),
+            'q' => return Some(quote(&letter(number).to_string(), '\'')),
             _ => return None,
         };
-        let missing = self.precision.unwrap_or(0).saturating_sub(digits.len());
-        Some(format!("{}{}{digits}", self.sign(number < 0), "0".repeat(missing)))
+        let least = self.precision.unwrap_or(0);
+        Some(self.signed(number < 0, &format!("{digits:0>least$}")))
     }
 
     fn float(&self, verb: char, number: f64) -> String {
         let size = number.abs();
         let digits = match (verb, self.precision) {
-            ('g', None) => text::shortest(size),
-            ('g', Some(digits)) => significant(size, digits.min(17)),
+            ('g' | 'v', None) => text::shortest(size),
+            ('g' | 'v', Some(digits)) => significant(size, digits.min(17)),
             ('e', digits) => go_exponent(&format!("{size:.0$e}", digits.unwrap_or(6).min(1000))),
             (_, digits) => format!("{size:.0$}", digits.unwrap_or(6).min(1000)),
         };
-        format!("{}{digits}", self.sign(number < 0.0))
+        self.signed(number < 0.0, &digits)
     }
 
-    fn sign(&self, negative: bool) -> &'static str {
-        match negative {
+    /// Digits with their sign; the zeros of a zero flag go between them.
+    fn signed(&self, negative: bool, digits: &str) -> String {
+        let sign = match negative {
             true => "-",
-            false if self.flag('+') => "+",
+            false if self.flag('+') && self.verb != Some('v') => "+",
             false if self.flag(' ') => " ",
             false => "",
-        }
+        };
+        let zeros = self.flag('0') && !self.flag('-');
+        let least = if zeros { self.width.unwrap_or(0).saturating_sub(sign.len()) } else { 0 };
+        format!("{sign}{digits:0>least$}")
     }
 
-    fn pad(&self, text: String, fill: char, out: &mut String) {
+    fn pad(&self, text: &str, out: &mut String) {
         let missing = self.width.unwrap_or(0).saturating_sub(text.chars().count());
         if self.flag('-') {
-            out.push_str(&text);
+            out.push_str(text);
             out.extend(std::iter::repeat_n(' ', missing));
             return;
         }
-        let (sign, digits) = match text.strip_prefix(['-', '+', ' ']) {
-            Some(digits) if fill == '0' => (&text[..1], digits),
-            _ => ("", text.as_str()),
-        };
-        out.push_str(sign);
-        out.extend(std::iter::repeat_n(fill, missing));
-        out.push_str(digits);
+        out.extend(std::iter::repeat_n(if self.flag('0') { '0' } else { ' ' }, missing));
+        out.push_str(text);
     }
 }
 
@@ -198,16 +207,17 @@ fn go_exponent(scientific: &str) -> String {
     }
 }
 
-fn hex(text: &str) -> String {
-    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+/// The character of a code point, or the replacement character.
+fn letter(code: i128) -> char {
+    u32::try_from(code).ok().and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
-/// A Go string literal (`strconv.Quote`).
-fn quote(text: &str) -> String {
-    let mut out = String::from('"');
+/// A Go string or character literal (`strconv.Quote`, `QuoteRune`).
+fn quote(text: &str, mark: char) -> String {
+    let mut out = String::from(mark);
     for letter in text.chars() {
         match letter {
-            '"' => out.push_str("\\\""),
+            _ if letter == mark => out.extend(['\\', mark]),
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
@@ -223,6 +233,6 @@ fn quote(text: &str) -> String {
             _ => out.push(letter),
         }
     }
-    out.push('"');
+    out.push(mark);
     out
 }

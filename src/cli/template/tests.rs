@@ -240,6 +240,22 @@ fn printf_is_go_s() {
 }
 
 #[test]
+fn printf_pads_signs_and_cuts_as_go() {
+    check(&[
+        (r#"{{printf "%08s|%05q|%+012v" "ab" "x" nil}}"#, r#"000000ab|00"x"|0000000<nil>"#),
+        (
+            r#"{{printf "%+5d|%+v|% v|%06d|%.3d|%6.3d" 7 7 7 -7 7 7}}"#,
+            "   +7|7| 7|-00007|007|   007",
+        ),
+        (r#"{{printf "%+08.2f|%.0v|%8.5v" 1.5 2.5e10 1234567.5}}"#, "+0001.50|2e+10|1.2346e+06"),
+        (r#"{{printf "% x|%# x|%.1x|%X" "hi" "hi" "hi" "é"}}"#, "68 69|0x68 0x69|68|C3A9"),
+        (r#"{{printf "%q|%q|%c|%c" 97 1 -7 233}}"#, "'a'|'\\x01'|\u{fffd}|é"),
+        (r#"{{printf "%3v" .Mix}}"#, "map[  k:[  1   x <nil>]   m:map[  q:true]]"),
+        (r#"{{printf "%1000001d|" 1}}"#, "1|"),
+    ]);
+}
+
+#[test]
 fn printf_shows_what_does_not_fit() {
     check(&[
         (r#"{{printf "%d %s" "x" 3}}|{{printf "%d"}}"#, "%!d(string=x) %!s(int=3)|%!d(MISSING)"),
