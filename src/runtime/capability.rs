@@ -5,6 +5,8 @@
 
 mod set;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::error::{Error, Result};
 
 pub use set::{Capability, CapabilitySet};
@@ -68,6 +70,24 @@ impl CapabilitySet {
     /// The capabilities in the order of their numbers.
     pub fn iter(self) -> impl Iterator<Item = Capability> {
         Capability::ALL.iter().copied().filter(move |&capability| self.contains(capability))
+    }
+}
+
+impl Serialize for CapabilitySet {
+    /// A list of names, as in the runtime spec's `capabilities`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter().map(Capability::name))
+    }
+}
+
+impl<'de> Deserialize<'de> for CapabilitySet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let names = Vec::<String>::deserialize(deserializer)?;
+        names
+            .iter()
+            .map(|name| Capability::parse(name))
+            .collect::<Result<Self>>()
+            .map_err(|error| serde::de::Error::custom(error.chain()))
     }
 }
 

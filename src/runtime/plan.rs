@@ -12,13 +12,15 @@ use crate::fs::{self, FileKind};
 use crate::sys::process::Namespaces;
 use crate::sys::seccomp::Instruction;
 
+use super::capability::CapabilitySet;
 use super::credentials::Credentials;
 use super::exec::{self, Program};
 use super::idmap::{IdMap, UserNamespace};
 use super::source::{self, BindOptions};
 use super::spec::{MountSource, MountSpec, NetworkNamespace, RuntimeSpec, SeccompSpec};
 use super::step::{Attachable, Step};
-use super::{init, seccomp};
+use super::seccomp::{self, CHOWN_SYSCALLS, KernelVersion, Overrides, Subject};
+use super::init;
 
 /// Everything a start needs, ready to run.
 #[derive(Debug)]
@@ -218,9 +220,28 @@ fn resource(number: u32) -> Result<Resource> {
         .ok_or_else(|| Error::invalid(format!("unknown resource limit {number}")))
 }
 
-fn filter(
-    spec: &SeccompSpec,
-    capabilities: super::capability::CapabilitySet,
-) -> Result<Vec<Instruction>> {
-    seccomp::compile(spec, capabilities)
+/// The filter of `spec` for a process with `capabilities`; empty for none.
+fn filter(spec: &SeccompSpec, capabilities: CapabilitySet) -> Result<Vec<Instruction>> {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let kernel = KernelVersion::from_release(&release).unwrap_or(Subject::USUAL.kernel);
+    let subject = Subject { capabilities, kernel };
+    let program = match spec {
+        SeccompSpec::Unconfined => return Ok(Vec::new()),
+        SeccompSpec::Default { chown_succeeds } => {
+            let succeed: &[&str] = if *chown_succeeds { CHOWN_SYSCALLS } else { &[] };
+            seccomp::program(seccomp::default_policy(), &subject, Overrides { succeed })?
+        }
+        SeccompSpec::Profile(json) => {
+            let policy = seccomp::parse_profile(json.to_string().as_bytes())?;
+            let owned = seccomp::program(&policy, &subject, Overrides::default())?;
+            std::borrow::Cow::Owned(owned.into_owned())
+        }
+    };
+    let instruction = |filter: &seccomp::SockFilter| Instruction {
+        code: filter.code,
+        jt: filter.jt,
+        jf: filter.jf,
+        k: filter.k,
+    };
+    Ok(program.iter().map(instruction).collect())
 }
