@@ -24,7 +24,6 @@ pub mod channel;
 pub mod credentials;
 pub mod exec;
 pub mod idmap;
-pub mod init;
 pub mod plan;
 pub mod seccomp;
 pub mod source;

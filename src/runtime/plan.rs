@@ -20,7 +20,6 @@ use super::source::{self, BindOptions};
 use super::spec::{MountSource, MountSpec, NetworkNamespace, RuntimeSpec, SeccompSpec};
 use super::step::{Attachable, Step};
 use super::seccomp::{self, CHOWN_SYSCALLS, KernelVersion, Overrides, Subject};
-use super::init;
 
 /// Everything a start needs, ready to run.
 #[derive(Debug)]
@@ -74,7 +73,7 @@ pub fn plan(spec: &RuntimeSpec, rootfs: OwnedFd, environment: &Environment<'_>) 
     }
     process_steps(spec, environment, &mut steps)?;
     let process = &spec.process;
-    let init = process.init.then(|| exec::sealed_program(init::PROGRAM)).transpose()?;
+    let init = process.init.then(|| exec::sealed_program(crate::sys::init::INIT)).transpose()?;
     let program = Program::new(&process.args, &process.env, init)?;
     Ok(Plan { namespaces: namespaces(spec), steps, program })
 }

@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 pub mod descriptor;
+pub mod init;
 pub mod mount;
 pub mod net;
 pub mod process;
