@@ -179,68 +179,66 @@ fn mount_takes_dockers_fields() {
     }
 }
 
+const MOUNT_FAULTS: &[(&str, &str, &str)] = &[
+    ("type=bind,sorce=/a,dst=/b", "there is no key \"sorce\"", "write `source`"),
+    ("type=bind,src=/a", "there is no target", "add `target=/DIR`"),
+    ("type=bind,dst=/b", "a bind has a source", "add `source=/DIR`"),
+    ("type=bind,src=/a,dst=b", "the target is not an absolute path", "write `target=/DIR`"),
+    ("type=bind,src=/a,dst=/b,ro=yes", "\"yes\" is no value for `ro`", "write `true` or `false`"),
+    (
+        "type=bind,src=/a,dst=/b,tmpfs-size=1m",
+        "`tmpfs-size` is for type=tmpfs, this is type=bind",
+        "leave `tmpfs-size` out, or write `type=tmpfs`",
+    ),
+    ("type=bind,src=/a,dst", "`dst` has no value", "write `dst=VALUE`"),
+    ("type=bind,src=,dst=/b", "`src` has no value", "write `src=VALUE`"),
+    (
+        "type=bind,src=/a,dst=/b,bind-propagation=slav",
+        "\"slav\" is no value for `bind-propagation`",
+        "write `slave`",
+    ),
+    (
+        "type=bind,src=/a,dst=/b,bind-recursive=writable",
+        "`bind-recursive=writable` makes sense for a read-only bind alone",
+        "add `readonly`",
+    ),
+    (
+        "type=bind,src=/a,dst=/b,ro,bind-recursive=readonly",
+        "`bind-recursive=readonly` needs a private propagation",
+        "add `bind-propagation=rprivate`",
+    ),
+    ("src=/a,dst=/b", "the source is a host path, this is type=volume", "add `type=bind`"),
+    (
+        "dst=/b,ro",
+        "an anonymous volume is empty and cannot be read-only",
+        "add `source=NAME`, or leave `readonly` out",
+    ),
+    (
+        "src=vol,dst=/b,volume-subpath=../x",
+        "`volume-subpath` leads out of the volume",
+        "write a path relative to the volume, without `..`",
+    ),
+    ("type=tmpfs,src=/a,dst=/b", "a tmpfs has no source", "leave `source` out"),
+    (
+        "type=tmpfs,dst=/b,tmpfs-mode=9",
+        "\"9\" is no value for `tmpfs-mode`",
+        "write the mode in octal, as in `tmpfs-mode=1777`",
+    ),
+    (
+        "type=tmpfs,dst=/b,tmpfs-size=1x",
+        "invalid size \"1x\": the unit is none of `b`, `k`, `m`, `g`, `t`, `p`",
+        "write a number and a unit, as in `512k`, `64m` or `1g`",
+    ),
+    (
+        "type=bind,src=\"/a,dst=/b",
+        "a quote stands inside a field that is not quoted",
+        "quote a field that holds a comma: `\"source=/a,b\"`",
+    ),
+];
+
 #[test]
 fn mount_says_what_is_wrong() {
-    for (text, message, hint) in [
-        ("type=bind,sorce=/a,dst=/b", "there is no key \"sorce\"", "write `source`"),
-        ("type=bind,src=/a", "there is no target", "add `target=/DIR`"),
-        ("type=bind,dst=/b", "a bind has a source", "add `source=/DIR`"),
-        ("type=bind,src=/a,dst=b", "the target is not an absolute path", "write `target=/DIR`"),
-        (
-            "type=bind,src=/a,dst=/b,ro=yes",
-            "\"yes\" is no value for `ro`",
-            "write `true` or `false`",
-        ),
-        (
-            "type=bind,src=/a,dst=/b,tmpfs-size=1m",
-            "`tmpfs-size` is for type=tmpfs, this is type=bind",
-            "leave `tmpfs-size` out, or write `type=tmpfs`",
-        ),
-        ("type=bind,src=/a,dst", "`dst` has no value", "write `dst=VALUE`"),
-        ("type=bind,src=,dst=/b", "`src` has no value", "write `src=VALUE`"),
-        (
-            "type=bind,src=/a,dst=/b,bind-propagation=slav",
-            "\"slav\" is no value for `bind-propagation`",
-            "write `slave`",
-        ),
-        (
-            "type=bind,src=/a,dst=/b,bind-recursive=writable",
-            "`bind-recursive=writable` makes sense for a read-only bind alone",
-            "add `readonly`",
-        ),
-        (
-            "type=bind,src=/a,dst=/b,ro,bind-recursive=readonly",
-            "`bind-recursive=readonly` needs a private propagation",
-            "add `bind-propagation=rprivate`",
-        ),
-        ("src=/a,dst=/b", "the source is a host path, this is type=volume", "add `type=bind`"),
-        (
-            "dst=/b,ro",
-            "an anonymous volume is empty and cannot be read-only",
-            "add `source=NAME`, or leave `readonly` out",
-        ),
-        (
-            "src=vol,dst=/b,volume-subpath=../x",
-            "`volume-subpath` leads out of the volume",
-            "write a path relative to the volume, without `..`",
-        ),
-        ("type=tmpfs,src=/a,dst=/b", "a tmpfs has no source", "leave `source` out"),
-        (
-            "type=tmpfs,dst=/b,tmpfs-mode=9",
-            "\"9\" is no value for `tmpfs-mode`",
-            "write the mode in octal, as in `tmpfs-mode=1777`",
-        ),
-        (
-            "type=tmpfs,dst=/b,tmpfs-size=1x",
-            "invalid size \"1x\": the unit is none of `b`, `k`, `m`, `g`, `t`, `p`",
-            "write a number and a unit, as in `512k`, `64m` or `1g`",
-        ),
-        (
-            "type=bind,src=\"/a,dst=/b",
-            "a quote stands inside a field that is not quoted",
-            "quote a field that holds a comma: `\"source=/a,b\"`",
-        ),
-    ] {
+    for (text, message, hint) in MOUNT_FAULTS.iter().copied() {
         let error = parse_mount(text).unwrap_err();
         assert_eq!(error.chain(), format!("invalid mount \"{text}\": {message}"));
         assert_eq!(error.hint_text(), Some(hint), "{text}");
