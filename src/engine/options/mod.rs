@@ -16,3 +16,25 @@ pub mod size;
 pub mod suggest;
 pub mod ulimit;
 pub mod user;
+
+use serde::{Serialize, Serializer};
+
+/// Serializes types as the text that they print and parse.
+macro_rules! serialize_as_text {
+    ($($type:ty),* $(,)?) => {
+        $(impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        })*
+    };
+}
+
+serialize_as_text!(
+    hostname::Hostname,
+    mount::MountOption,
+    mount::ShellMount,
+    network::NetworkMode,
+    ulimit::Bound,
+    user::UserSpec,
+);

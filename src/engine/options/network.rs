@@ -33,12 +33,11 @@ impl FromStr for NetworkMode {
         match text {
             "none" => Ok(Self::None),
             "host" => Ok(Self::Host),
-            "" => Err(Error::invalid("the network mode is empty")
-                .hint("write `--network none` or `--network host`")),
+            "" => Err(Error::invalid("the network mode is empty").hint("write `none` or `host`")),
             other => Err(Error::unsupported(format!(
                 "network mode \"{other}\" is not there: the modes are `none` and `host`"
             ))
-            .hint("use `--network host` to share the network of the host")),
+            .hint("write `host` to share the network of the host")),
         }
     }
 }

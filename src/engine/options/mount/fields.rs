@@ -306,12 +306,22 @@ fn invalid(text: &str, fault: &str) -> Error {
     Error::invalid(format!("invalid mount \"{text}\": {fault}"))
 }
 
-/// Prints a bind or a volume; a tmpfs has its own form.
+/// Whether the options of a tmpfs are those that `--mount` knows, written as it
+/// would write them.
+pub(super) fn can_say(tmpfs: &Tmpfs) -> bool {
+    tmpfs.options.iter().all(|option| match option.split_once('=') {
+        Some(("size", bytes)) => parse_size(bytes).is_ok_and(|size| size.to_string() == bytes),
+        Some(("mode", mode)) => parse_mode(mode).is_some_and(|bits| format!("{bits:o}") == mode),
+        _ => false,
+    })
+}
+
+/// Prints a mount whose every detail has a key.
 pub(super) fn print(mount: &MountOption) -> String {
     let mut fields = match &mount.kind {
         MountKind::Bind(bind) => print_bind(bind),
         MountKind::Volume(volume) => print_volume(volume),
-        MountKind::Tmpfs(_) => vec!["type=tmpfs".to_owned()],
+        MountKind::Tmpfs(tmpfs) => print_tmpfs(tmpfs),
     };
     fields.push(format!("target={}", mount.target));
     fields.extend(mount.read_only.then(|| "readonly".to_owned()));
@@ -341,4 +351,9 @@ fn print_volume(volume: &Volume) -> Vec<String> {
     let options = &volume.driver_options;
     fields.extend(options.iter().map(|(name, text)| format!("volume-opt={name}={text}")));
     fields
+}
+
+fn print_tmpfs(tmpfs: &Tmpfs) -> Vec<String> {
+    let options = tmpfs.options.iter().map(|option| format!("tmpfs-{option}"));
+    std::iter::once("type=tmpfs".to_owned()).chain(options).collect()
 }

@@ -155,6 +155,14 @@ impl MountOption {
         self
     }
 
+    /// The value of `--tmpfs` that says the same, for a tmpfs.
+    pub fn tmpfs_value(&self) -> Option<String> {
+        match &self.kind {
+            MountKind::Tmpfs(tmpfs) => Some(tmpfs::print(self, tmpfs)),
+            MountKind::Bind(_) | MountKind::Volume(_) => None,
+        }
+    }
+
     /// The host path of a bind that is relative still.
     pub fn relative_source(&self) -> Option<&Path> {
         match &self.kind {
@@ -165,8 +173,8 @@ impl MountOption {
 }
 
 impl fmt::Display for MountOption {
-    /// Prints the form that parses to the same: `--volume`'s for what came
-    /// from it, `--tmpfs`'s for a tmpfs, `--mount`'s for the rest.
+    /// Prints the form that parses to the same: `--volume`'s or `--tmpfs`'s for
+    /// what only they can say, `--mount`'s for the rest.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             MountKind::Bind(bind) if bind.missing == MissingSource::Create => {
@@ -175,7 +183,9 @@ impl fmt::Display for MountOption {
             MountKind::Volume(volume) if volume.relabel.is_some() => {
                 f.write_str(&volume::print_volume(self, volume))
             }
-            MountKind::Tmpfs(tmpfs) => f.write_str(&tmpfs::print(self, tmpfs)),
+            MountKind::Tmpfs(tmpfs) if !fields::can_say(tmpfs) => {
+                f.write_str(&tmpfs::print(self, tmpfs))
+            }
             _ => f.write_str(&fields::print(self)),
         }
     }
@@ -267,7 +277,7 @@ fn check_nul(text: &str) -> Result<()> {
 
 /// Cleans a path of the container as Go's `path.Clean` does; says what is
 /// wrong where it cannot be a mount's target.
-fn clean_target(target: &str) -> Result<String, &'static str> {
+pub(in crate::engine) fn clean_target(target: &str) -> Result<String, &'static str> {
     if !target.starts_with('/') {
         return Err("the target is not an absolute path");
     }

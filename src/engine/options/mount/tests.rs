@@ -1,3 +1,5 @@
+//! The four ways to write a mount: values, exact errors, and the way back.
+
 use super::*;
 use crate::error::Kind;
 use proptest::prelude::*;
@@ -319,7 +321,7 @@ proptest! {
         source in "(/[a-z,\" ]{1,5}|\\./[a-z]{1,3}|[a-z]{2,5})",
         options in "(ro,)?(z|Z|cached)(,nocopy|,slave|,rshared)?",
         more in "(,ro)?(,bind-recursive=(disabled|enabled))?(,bind-propagation=shared)?",
-        tmpfs in "/[a-z]{1,4}(:(ro|rw),(exec|nodev)(,size=[1-9]{1,3}[mk]?)?)?",
+        tmpfs in "/[a-z]{1,4}(:(ro|rw)(,exec|,nodev)?(,size=[1-9]{1,3}[mk]?)?(,mode=0?[1-7]{3})?)?",
     ) {
         for text in [format!("{source}:/t:{options}"), format!("{source}:/t"), "/t".into()] {
             if let Ok(mount) = parse_volume(&text) {
@@ -330,6 +332,9 @@ proptest! {
         let mount = parse_mount(&format!("type=bind,{field},dst=/t{more}")).unwrap();
         prop_assert_eq!(&parse_any(&mount.to_string()).unwrap(), &mount);
         let mount = parse_tmpfs(&tmpfs).unwrap();
-        prop_assert_eq!(&parse_tmpfs(&mount.to_string()).unwrap(), &mount);
+        prop_assert_eq!(&parse_tmpfs(&mount.tmpfs_value().unwrap()).unwrap(), &mount);
+        let printed = mount.to_string();
+        let parse = if printed.starts_with('/') { parse_tmpfs } else { parse_mount };
+        prop_assert_eq!(&parse(&printed).unwrap(), &mount);
     }
 }
