@@ -77,8 +77,8 @@ impl fmt::Display for EnvironmentOption {
 pub fn parse_env_file(label: &str, text: &str) -> Result<Vec<EnvironmentOption>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut variables = Vec::new();
-    for (number, line) in (1..).zip(text.lines()) {
-        let line = line.trim_start();
+    for (number, line) in (1..).zip(text.split('\n')) {
+        let line = line.strip_suffix('\r').unwrap_or(line).trim_start();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn reads_a_file_by_dockers_rules() {
         let text = "\u{feff}# comment\n\n  A=1\nB = 2".replace("B = 2", "B= 2 # kept ")
-            + "\r\nC\nD='x'\n\t#x\nE=\n";
+            + "\r\nC\nD='x'\n\t#x\nE=\r";
         assert_eq!(
             parse_env_file("env", &text).unwrap(),
             [

@@ -45,12 +45,17 @@ const RECURSIONS: &[(&str, Recursion)] = &[
     ("readonly", Recursion::ReadOnly),
 ];
 
-/// Whether `text` is a record of fields rather than a path: its first field
-/// starts with a word and `=`, or is a switch.
+/// Whether `text` is a record of fields rather than a path: it starts with a
+/// key and `=`; where there are more fields, with any word and `=` (a mistyped
+/// key) or a switch.
 pub(super) fn looks_like_fields(text: &str) -> bool {
     let first = text.strip_prefix('"').unwrap_or(text).split(',').next().unwrap_or_default();
     match first.split_once('=') {
-        Some((key, _)) => key.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-'),
+        Some((key, _)) => {
+            let word = |byte: u8| byte.is_ascii_alphabetic() || byte == b'-';
+            let known = KEYS.contains(&key.to_ascii_lowercase().as_str());
+            known || (text.contains(',') && key.bytes().all(word))
+        }
         None => SWITCHES.contains(&first) && text.contains(','),
     }
 }

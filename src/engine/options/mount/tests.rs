@@ -294,6 +294,7 @@ fn shell_takes_a_bare_directory_or_fields() {
         ("/home/build/rain", ShellMount::Builddir("/home/build/rain".into())),
         (".", ShellMount::Builddir("/home/me".into())),
         ("./a=b", ShellMount::Builddir("/home/me/a=b".into())),
+        ("a=b", ShellMount::Builddir("/home/me/a=b".into())),
         ("../x", ShellMount::Builddir("/home/me/../x".into())),
         (
             "type=bind,src=a,dst=/b",
