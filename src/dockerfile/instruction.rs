@@ -92,7 +92,7 @@ impl Instruction {
             return parse_trigger(arguments).map(Self::OnBuild);
         }
         let in_keyword = || format!("invalid {keyword} instruction");
-        let (flags, arguments) = lexer::split_flags(arguments).context(in_keyword)?;
+        let (flags, arguments) = lexer::split_flags(arguments);
         let arguments = arguments.trim_end();
         match flags.first() {
             Some(flag) if keyword != Keyword::Healthcheck => {
@@ -171,7 +171,8 @@ impl HealthProbe {
     }
 
     fn apply(&mut self, flag: &Flag) -> Result<()> {
-        let time = match flag.name.as_str() {
+        let name = &flag.name;
+        let time = match name.as_str() {
             "interval" => &mut self.interval,
             "timeout" => &mut self.timeout,
             "start-period" => &mut self.start_period,
@@ -181,13 +182,13 @@ impl HealthProbe {
                 return Ok(());
             }
             _ => {
-                return Err(Error::invalid(format!("unknown flag --{}", flag.name))
+                return Err(Error::invalid(format!("unknown flag --{name}"))
                     .hint(format!("use one of {HEALTH_FLAGS}")));
             }
         };
-        *time = parse_duration(&flag.value).context(|| format!("invalid --{}", flag.name))?;
+        *time = parse_duration(&flag.value).context(|| format!("invalid --{name}"))?;
         if (1..MIN_DURATION).contains(time) {
-            return Err(Error::invalid(format!("--{} is shorter than 1ms", flag.name)));
+            return Err(Error::invalid(format!("--{name} is shorter than 1ms")));
         }
         Ok(())
     }

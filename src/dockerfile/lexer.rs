@@ -65,12 +65,9 @@ pub(super) struct Flag {
     pub(super) value: String,
 }
 
-/// Splits the flags off the arguments; a `--` ends them.
-///
-/// # Errors
-///
-/// `Invalid` for a flag without a value.
-pub(super) fn split_flags(arguments: &str) -> Result<(Vec<Flag>, &str)> {
+/// Splits the flags off the arguments; a `--` ends them. A flag without a value
+/// has an empty one.
+pub(super) fn split_flags(arguments: &str) -> (Vec<Flag>, &str) {
     let mut flags = Vec::new();
     let mut rest = arguments.trim_start();
     while rest.starts_with("--") {
@@ -88,13 +85,9 @@ pub(super) fn split_flags(arguments: &str) -> Result<(Vec<Flag>, &str)> {
                 (word[2..].to_owned(), without_quotes(&value))
             }
         };
-        if value.is_empty() {
-            return Err(Error::invalid(format!("flag --{name} has no value"))
-                .hint(format!("write --{name}=VALUE")));
-        }
         flags.push(Flag { name, value });
     }
-    Ok((flags, rest))
+    (flags, rest)
 }
 
 /// Splits at white space that no quote and no escape protects.

@@ -50,6 +50,7 @@ fn tells_exec_form_from_shell_form() {
     }
     assert_eq!(change("ENTRYPOINT []"), ConfigChange::Entrypoint(exec(&[])));
     assert_eq!(change("ENTRYPOINT top -b"), ConfigChange::Entrypoint(shell("top -b")));
+    assert_eq!(error("CMD --version").chain(), "invalid CMD instruction: unknown flag --version");
     assert_eq!(error("CMD [1]").chain(), "invalid CMD instruction: 1 in [1] is not a string");
 }
 
