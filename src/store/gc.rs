@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::error::Result;
 use crate::fs::{self, LockMode};
 
-use super::workspace::{Item, Workspace};
+use super::workspace::Item;
 use super::{Store, layout};
 
 /// What [`Store::collect`] removed.
@@ -38,7 +38,7 @@ impl Store {
 
     fn collect_all(&self) -> Result<Collected> {
         let swept = self.sweep();
-        let workspace = Workspace::create(&self.tmp(), &[])?;
+        let workspace = self.workspace(&[])?;
         let items = self.present()?;
         workspace.intend(&items)?;
         self.forget_unused_layers()?;

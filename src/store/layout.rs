@@ -94,7 +94,8 @@ pub(super) fn lock(root: &Path, mode: LockMode) -> Result<OwnedFd> {
     Ok(file.into())
 }
 
-fn advise(root: &Path, error: Error) -> Error {
+/// Says what to do where the system denies the store.
+pub(super) fn advise(root: &Path, error: Error) -> Error {
     if error.kind() != Kind::Denied || error.hint_text().is_some() {
         return error;
     }

@@ -64,6 +64,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Transaction};
 
+use crate::digest::ChainId;
 use crate::error::{Error, Result};
 use crate::fs::{self, LockMode};
 
@@ -229,10 +230,16 @@ impl Store {
         self.database()?.write(doing, work)
     }
 
+    /// A workspace for a snapshot of `stack`.
+    fn workspace(&self, stack: &[ChainId]) -> Result<Workspace> {
+        Workspace::create(&self.tmp(), stack)
+            .map_err(|error| layout::advise(&self.paths.root, error))
+    }
+
     /// A workspace that says what is about to appear or to go.
     fn begin(&self, items: &[Item]) -> Result<Workspace> {
         self.hold_lock()?;
-        let workspace = Workspace::create(&self.tmp(), &[])?;
+        let workspace = self.workspace(&[])?;
         if !items.is_empty() {
             workspace.intend(items)?;
         }

@@ -141,7 +141,7 @@ impl Store {
     /// `NotFound` if the layers are not, or no longer, in the store.
     pub fn prepare(&self, chain: Option<ChainId>) -> Result<EphemeralSnapshot> {
         let chains = self.chains(chain)?;
-        let workspace = Workspace::create(&self.tmp(), &chains)?;
+        let workspace = self.workspace(&chains)?;
         // Looked up once more now that the lock file names them: whoever
         // removed a row before did not see it, whoever does so later will.
         self.chains(chain)?;
@@ -167,7 +167,7 @@ impl Store {
             .hint("put the store elsewhere with --root, outside the directory"));
         }
         let stack = Stack { layers: vec![Lower::Directory(lower)], empty: self.empty() };
-        let workspace = Workspace::create(&self.tmp(), &[])?;
+        let workspace = self.workspace(&[])?;
         self.snapshot(&stack, workspace)
     }
 

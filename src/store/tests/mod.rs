@@ -8,7 +8,7 @@ mod opening;
 mod removal;
 
 use super::*;
-use crate::digest::{ChainId, DiffId, Digest};
+use crate::digest::{DiffId, Digest};
 use crate::error::Kind;
 use crate::fs::Timestamp;
 use crate::reference::ImageRef;
