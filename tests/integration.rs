@@ -2,4 +2,5 @@
 //! whole source tree. Edge cases of a module are unit tests beside it.
 
 mod architecture;
+mod harness;
 mod init;
