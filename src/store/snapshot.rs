@@ -108,6 +108,11 @@ impl EphemeralSnapshot {
         &self.mount
     }
 
+    /// A directory of this snapshot's own, for files that go with it.
+    pub fn path(&self) -> &Path {
+        self.workspace.path()
+    }
+
     /// Removes what was written, and tells if it could not.
     ///
     /// # Errors
@@ -180,6 +185,11 @@ impl Store {
         let stack = self.stack(&self.chains(record.chain)?);
         let path = self.path_of(&Item::Container(record.id));
         DRIVER.prepare(&stack, Scratch::Kept(&path))
+    }
+
+    /// The directory of the kept container `id`, for files that go with it.
+    pub fn container_path(&self, id: &ContainerId) -> PathBuf {
+        self.path_of(&Item::Container(id.clone()))
     }
 
     fn snapshot(&self, stack: &Stack, workspace: Workspace) -> Result<EphemeralSnapshot> {
