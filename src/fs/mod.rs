@@ -98,6 +98,20 @@ pub fn create_new(path: &Path) -> Result<File> {
         .map_err(|error| Error::io("create", path, error))
 }
 
+/// Creates the file at `path`, which must not exist, for writing; everybody
+/// may read it whom the umask lets.
+///
+/// # Errors
+/// Those of open(2), with the path.
+pub fn create_public(path: &Path) -> Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o644)
+        .open(path)
+        .map_err(|error| Error::io("create", path, error))
+}
+
 /// A file without a name in the directory `folder`: gone with its descriptor.
 ///
 /// # Errors
