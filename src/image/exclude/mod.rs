@@ -15,16 +15,19 @@
 //!
 //! Added to them: a leading `/` or `./` ties a pattern to the rootfs, and brace
 //! lists are expanded (see `brace`), since quoting hides them from the shell.
+//! The patterns of `--clean` follow a shell's rules instead (see `clean`).
 //!
 //! It knows nothing of files: it is given names and answers yes or no.
 
 mod brace;
+mod clean;
 mod glob;
 
 use std::collections::HashSet;
 
 use crate::error::{Error, Result};
 
+use clean::CleanSet;
 use glob::Glob;
 
 /// No pattern is longer than this, in bytes: four times `PATH_MAX`, so that a
@@ -41,6 +44,7 @@ pub struct ExcludeSet {
     floating_names: HashSet<Vec<u8>>,
     anchored_globs: Vec<Glob>,
     floating_globs: Vec<Glob>,
+    clean: CleanSet,
     dead: Vec<Vec<u8>>,
 }
 
@@ -64,6 +68,19 @@ impl ExcludeSet {
         Ok(set)
     }
 
+    /// Adds patterns by another set of rules, those of a shell that stands in the
+    /// rootfs (see `clean`): what either set matches is excluded.
+    ///
+    /// # Errors
+    ///
+    /// As [`ExcludeSet::parse`].
+    pub fn with_clean<'a>(mut self, patterns: impl IntoIterator<Item = &'a [u8]>) -> Result<Self> {
+        for pattern in patterns {
+            self.dead.append(&mut self.clean.add(pattern)?);
+        }
+        Ok(self)
+    }
+
     /// Whether the entry called `path` itself is excluded, its parents being
     /// known not to be: for a walk from the top that does not enter excluded
     /// directories.
@@ -71,6 +88,7 @@ impl ExcludeSet {
         self.anchored_names.contains(path)
             || self.anchored_globs.iter().any(|glob| glob.matches(path))
             || self.floats_on(path)
+            || self.clean.matches(path)
     }
 
     /// Whether the entry called `path` or a directory above it is excluded: for
@@ -87,6 +105,7 @@ impl ExcludeSet {
             && self.floating_names.is_empty()
             && self.anchored_globs.is_empty()
             && self.floating_globs.is_empty()
+            && self.clean.is_empty()
     }
 
     /// The patterns, after expansion of braces, that no member name can match,
