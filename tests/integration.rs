@@ -2,5 +2,6 @@
 //! whole source tree. Edge cases of a module are unit tests beside it.
 
 mod architecture;
+mod cli;
 mod harness;
 mod init;

@@ -81,7 +81,8 @@ pub(super) fn spec(
     let env = environment(request, rootfs, &user, &hostname);
     let path = variable(&env, "PATH").unwrap_or(DEFAULT_PATH).to_owned();
     let masked = !request.security.unmasked_paths;
-    let paths = |list: &[&str]| if masked { list.iter().map(PathBuf::from).collect() } else { Vec::new() };
+    let paths =
+        |list: &[&str]| if masked { list.iter().map(PathBuf::from).collect() } else { Vec::new() };
     Ok(RuntimeSpec {
         mounts: mounts(request, around, &hostname)?,
         hostname,
@@ -199,11 +200,7 @@ fn mounts(
 /// `/etc/hostname`, `/etc/hosts` and `/etc/resolv.conf`: docker's three files
 /// that belong to the container and not to its image. Without a network there
 /// is no resolver, so the image's own file stays.
-fn name_files(
-    network: NetworkNamespace,
-    scratch: &Path,
-    hostname: &str,
-) -> Result<Vec<MountSpec>> {
+fn name_files(network: NetworkNamespace, scratch: &Path, hostname: &str) -> Result<Vec<MountSpec>> {
     let mut files = vec![("hostname", "/etc/hostname", format!("{hostname}\n").into_bytes())];
     match network {
         NetworkNamespace::Isolated => {

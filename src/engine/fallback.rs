@@ -33,7 +33,8 @@ fn has_locale(rootfs: &Rootfs, name: &str) -> bool {
     let in_folder = folders.iter().any(|folder| {
         [name, normalised.as_str()].iter().any(|name| {
             let folder = Path::new(folder).join(name);
-            exists(rootfs, &folder.join("LC_CTYPE")) || exists(rootfs, &folder.join("LC_IDENTIFICATION"))
+            exists(rootfs, &folder.join("LC_CTYPE"))
+                || exists(rootfs, &folder.join("LC_IDENTIFICATION"))
         })
     });
     in_folder || is_musl(rootfs) && codeset == "utf8" || in_archive(rootfs, &normalised)
@@ -42,9 +43,7 @@ fn has_locale(rootfs: &Rootfs, name: &str) -> bool {
 /// musl has every locale, all of them UTF-8.
 fn is_musl(rootfs: &Rootfs) -> bool {
     let names = rootfs.open_dir(Path::new("/lib")).and_then(|dir| dir.names());
-    names.is_ok_and(|names| {
-        names.iter().any(|name| name.to_string_lossy().starts_with("ld-musl-"))
-    })
+    names.is_ok_and(|names| names.iter().any(|name| name.to_string_lossy().starts_with("ld-musl-")))
 }
 
 fn in_archive(rootfs: &Rootfs, normalised: &str) -> bool {

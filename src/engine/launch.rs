@@ -8,12 +8,11 @@ use std::path::PathBuf;
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::digest::ImageId;
 use crate::error::{Error, Result};
 use crate::fs::{self, Dir, Timestamp};
 use crate::id::ContainerId;
-use crate::mount::Mount;
 use crate::monitor::{self, FailedStage, Failure, Orders};
+use crate::mount::Mount;
 use crate::oci::ImageConfig;
 use crate::platform::Platform;
 use crate::runtime::plan::{Environment, Plan};
@@ -91,6 +90,7 @@ impl Engine {
         let host = *self.host()?;
         let store = self.store()?;
         self.check_name(request)?;
+        self.tell_single_id(host.has_single_id())?;
         let image = match &request.rootfs {
             Rootfs::Image(name) => Some(self.image(name)?.0),
             Rootfs::Directory(_) => None,
@@ -140,6 +140,24 @@ impl Engine {
             started: Timestamp::now(),
         };
         run(plan, aftermath, request.terminal)
+    }
+
+    /// Says once what a single ID means: a file in the store remembers it.
+    fn tell_single_id(&self, single: bool) -> Result<()> {
+        let marker = self.settings.store.root.join("told-single-id");
+        if !single || fs::metadata(&marker)?.is_some() {
+            return Ok(());
+        }
+        self.notify(
+            "this user has no sub-IDs: every file in the container belongs to root, \
+             and chown changes nothing"
+                .into(),
+            Some(
+                "for more than one user: apt-get install uidmap, and add a range to \
+                 /etc/subuid and /etc/subgid",
+            ),
+        );
+        fs::write_plain(&marker, b"")
     }
 
     /// A name is one container's at a time, kept or not.
@@ -283,9 +301,7 @@ fn start_plan(plan: Plan) -> Result<monitor::Running, Failure> {
         }),
         Err(StartError::Setup(error)) => Err(failure(FailedStage::Setup, &error)),
         Err(StartError::NotFound(error)) => Err(failure(FailedStage::NotFound, &error)),
-        Err(StartError::NotExecutable(error)) => {
-            Err(failure(FailedStage::NotExecutable, &error))
-        }
+        Err(StartError::NotExecutable(error)) => Err(failure(FailedStage::NotExecutable, &error)),
     }
 }
 

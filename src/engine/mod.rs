@@ -3,22 +3,15 @@
 //! stand beside the cli and offer the same.
 
 mod bundle;
-mod changes;
-mod container;
 mod fallback;
 mod host;
-mod images;
-mod import;
-mod inspect;
 mod launch;
 pub mod options;
 pub mod profile;
 mod profiles;
 pub mod project;
 mod request;
-pub mod run;
 mod running;
-mod save;
 mod settings;
 mod shell;
 mod tree;
@@ -29,17 +22,11 @@ use std::cell::OnceCell;
 use crate::error::{Error, Kind, Result};
 use crate::store::Store;
 
-pub use container::ContainerSummary;
 pub use host::Host;
-pub use images::ImageList;
-pub use import::{ImportOutcome, ImportRequest, ImportSource};
 pub use launch::Ended;
 pub use profiles::ProfileSummary;
-pub use request::{ContainerRequest, Rootfs, Terminal};
-pub use run::RunRequest;
-pub use save::SaveRequest;
 pub use settings::Settings;
-pub use shell::{ShellRequest, ShellTarget};
+pub use shell::ShellRequest;
 
 /// Something that the user should know and that is no error.
 #[derive(Clone, Debug)]

@@ -4,7 +4,6 @@
 use std::path::PathBuf;
 
 use crate::id::ContainerName;
-use crate::oci::ImageConfig;
 use crate::runtime::capability::CapabilitySet;
 use crate::runtime::spec::{HostOwner, NetworkNamespace};
 
@@ -95,11 +94,4 @@ pub struct ContainerRequest {
     pub keep: bool,
     /// Descriptors that the program gets under their own numbers.
     pub keep_descriptors: Vec<i32>,
-}
-
-/// An image and its parsed config.
-#[derive(Clone, Debug)]
-pub(super) struct ResolvedImage {
-    pub record: crate::store::ImageRecord,
-    pub config: ImageConfig,
 }

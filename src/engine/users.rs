@@ -34,18 +34,19 @@ pub(super) fn ensure_entries(rootfs: &Rootfs, user: &ResolvedUser, name: &str) -
     let name = if plain(name) { name } else { "builder" };
     let (uid, gid) = (user.uid, user.gid);
     let home = if user.home.is_empty() { "/" } else { &user.home };
-    ensure_line(rootfs, "/etc/passwd", uid, &|name| {
+    ensure_line(rootfs, "/etc/passwd", (uid, name), &|name| {
         format!("{name}:x:{uid}:{gid}:{name}:{home}:{SHELL}\n")
-    }, name)?;
-    ensure_line(rootfs, "/etc/group", gid, &|name| format!("{name}:x:{gid}:\n"), name)
+    })?;
+    ensure_line(rootfs, "/etc/group", (gid, name), &|name| format!("{name}:x:{gid}:\n"))
 }
 
+/// Appends `line` with the wanted name, or one made of the ID if that name is
+/// taken, to the file at `path` that has no entry of this ID.
 fn ensure_line(
     rootfs: &Rootfs,
     path: &str,
-    id: u32,
+    (id, name): (u32, &str),
     line: &dyn Fn(&str) -> String,
-    name: &str,
 ) -> Result<()> {
     let path = Path::new(path);
     let Some(text) = rootfs.read_file(path, MAX_FILE)? else { return Ok(()) };

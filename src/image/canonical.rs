@@ -253,7 +253,10 @@ mod tests {
         encode(&plain(b"", EntryKind::Directory), &mut out);
         assert_eq!(out.len(), BLOCK);
         assert!(out.starts_with(b"./\0"));
-        assert_eq!(&out[100..156], b"0000755\x000000000\x000000000\x0000000000000\x0000000000000\x00007431\0 ");
+        assert_eq!(
+            &out[100..156],
+            b"0000755\x000000000\x000000000\x0000000000000\x0000000000000\x00007342\0 "
+        );
         assert_eq!(&out[156..157], b"5");
         assert_eq!(&out[257..265], b"ustar\x0000");
         assert!(out[265..329].iter().all(|&byte| byte == 0));

@@ -70,9 +70,7 @@ impl Extensions {
     }
 
     fn is_sparse(&self) -> bool {
-        self.is_sparse_1()
-            || self.record(b"GNU.sparse.map").is_some()
-            || !self.repeated.is_empty()
+        self.is_sparse_1() || self.record(b"GNU.sparse.map").is_some() || !self.repeated.is_empty()
     }
 
     /// The map of GNU sparse 0.0 or 0.1, which is in the records.
@@ -105,8 +103,7 @@ impl Extensions {
                 xattrs.entry(name).or_insert(value);
             }
         }
-        for (key, name) in
-            [("SCHILY.acl.access", ACL_ACCESS), ("SCHILY.acl.default", ACL_DEFAULT)]
+        for (key, name) in [("SCHILY.acl.access", ACL_ACCESS), ("SCHILY.acl.default", ACL_DEFAULT)]
         {
             if let Some(text) = self.record(key.as_bytes())
                 && !xattrs.contains_key(name)

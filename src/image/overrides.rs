@@ -140,35 +140,6 @@ impl Overrides {
         is_node
     }
 
-    /// True if `path` is a device that is not in the tree.
-    pub(super) fn has_node(&self, path: &[u8]) -> bool {
-        !self.map.is_empty()
-            && self.map.get(&Key(path.to_vec())).is_some_and(|value| value.node.is_some())
-    }
-
-    /// Forgets `path` alone.
-    pub(super) fn forget(&mut self, path: &[u8]) {
-        if !self.map.is_empty() {
-            self.map.remove(&Key(path.to_vec()));
-        }
-    }
-
-    /// Forgets `path` and all below it.
-    pub(super) fn forget_tree(&mut self, path: &[u8]) {
-        if self.map.is_empty() {
-            return;
-        }
-        let below = |key: &Key| {
-            key.0.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
-        };
-        let start = Key(path.to_vec());
-        let gone: Vec<Key> =
-            self.map.range(start..).map(|(key, _)| key).take_while(|key| below(key)).cloned().collect();
-        for key in gone {
-            self.map.remove(&key);
-        }
-    }
-
     /// Takes the attributes that `path`, which is in the tree, is to have.
     /// For a walk in canonical order: all before `path` are gone by now.
     pub(super) fn take(&mut self, path: &[u8]) -> Option<Attributes> {

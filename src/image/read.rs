@@ -170,7 +170,6 @@ impl<R: BufRead> TarReader<R> {
                 }
                 continue;
             }
-            zeros = 0;
             let header = Header::from_byte_slice(&block);
             if foreign::checksum_is_right(header) {
                 return Ok(Some(header.clone()));
@@ -329,7 +328,3 @@ fn not_tar(start: &[u8]) -> Error {
     Error::invalid(format!("not a tar archive{looks}"))
         .hint("give a directory, or a tar that may be compressed by gzip, bzip2, xz or zstd")
 }
-
-#[cfg(test)]
-#[path = "tests/read.rs"]
-mod tests;

@@ -147,7 +147,8 @@ impl Scan<'_> {
 pub(super) fn is_zero(bytes: &[u8]) -> bool {
     // Most content shows at once that it is not; the rest goes by vector.
     let (head, tail) = bytes.split_at(bytes.len().min(16));
-    head.iter().all(|&byte| byte == 0) && tail.chunks(256).all(|c| c.iter().fold(0, |a, b| a | b) == 0)
+    head.iter().all(|&byte| byte == 0)
+        && tail.chunks(256).all(|c| c.iter().fold(0, |a, b| a | b) == 0)
 }
 
 /// The segments of a file: those of its map, or one for all of it.

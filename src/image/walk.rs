@@ -366,7 +366,3 @@ fn unreadable(error: Error) -> Error {
         _ => error,
     }
 }
-
-#[cfg(test)]
-#[path = "tests/walk.rs"]
-mod tests;

@@ -4,20 +4,20 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use nix::sys::resource::Resource;
 use crate::error::{Error, Result};
 use crate::fs::{self, FileKind};
 use crate::sys::process::Namespaces;
 use crate::sys::seccomp::Instruction;
+use nix::sys::resource::Resource;
 
 use super::capability::CapabilitySet;
 use super::credentials::Credentials;
 use super::exec::{self, Program};
 use super::idmap::{IdMap, UserNamespace};
+use super::seccomp::{self, CHOWN_SYSCALLS, KernelVersion, Overrides, Subject};
 use super::source::{self, BindOptions};
 use super::spec::{Access, MountSource, MountSpec, NetworkNamespace, RuntimeSpec, SeccompSpec};
 use super::step::{Attachable, Step};
-use super::seccomp::{self, CHOWN_SYSCALLS, KernelVersion, Overrides, Subject};
 
 /// Everything a start needs, ready to run.
 #[derive(Debug)]
@@ -46,11 +46,8 @@ pub struct Environment<'a> {
 /// # Errors
 /// `Invalid` for a spec that makes no sense; those of preparing the mounts.
 pub fn plan(spec: &RuntimeSpec, rootfs: OwnedFd, environment: &Environment<'_>) -> Result<Plan> {
-    let mut steps = vec![
-        Step::FollowParent,
-        Step::NewSession,
-        Step::Hostname(spec.hostname.clone()),
-    ];
+    let mut steps =
+        vec![Step::FollowParent, Step::NewSession, Step::Hostname(spec.hostname.clone())];
     if spec.network == NetworkNamespace::Isolated {
         steps.push(Step::Loopback);
     }
@@ -93,11 +90,8 @@ fn mount_steps(
     environment: &Environment<'_>,
     steps: &mut Vec<Step>,
 ) -> Result<()> {
-    let attach = |mount: Attachable, target: PathBuf, is_dir: bool| Step::Attach {
-        mount,
-        target,
-        is_dir,
-    };
+    let attach =
+        |mount: Attachable, target: PathBuf, is_dir: bool| Step::Attach { mount, target, is_dir };
     let target = fs::clean(&mount.target);
     if target == Path::new("/") {
         return Err(Error::invalid("cannot mount over the root directory of the container"));

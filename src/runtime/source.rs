@@ -132,9 +132,8 @@ fn explain_overlay(error: Errno, user_namespace: UserNamespace) -> Error {
     let failed = Error::io_named("cannot mount the overlay of the root filesystem", error);
     match error {
         Errno::NODEV => failed.hint("the kernel has no overlayfs: modprobe overlay"),
-        Errno::PERM if user_namespace == UserNamespace::Entered => failed.hint(
-            "overlayfs in a user namespace needs Linux 5.11 or later; run as root otherwise",
-        ),
+        Errno::PERM if user_namespace == UserNamespace::Entered => failed
+            .hint("overlayfs in a user namespace needs Linux 5.11 or later; run as root otherwise"),
         Errno::INVAL => failed.hint(
             "the store must lie on a file system that can hold an overlay's upper directory \
              (ext4, xfs, btrfs, tmpfs; not NFS, not another overlay): choose one with --root",
@@ -163,8 +162,7 @@ fn set_read_only(tree: BorrowedFd<'_>, path: &Path, access: Access) -> Result<()
         Access::ReadOnlyTop => false,
     };
     let attributes = MountAttributes { set: READ_ONLY, recursive, ..MountAttributes::default() };
-    set_attributes(tree, &attributes)
-        .map_err(|error| Error::io("make read-only", path, error))
+    set_attributes(tree, &attributes).map_err(|error| Error::io("make read-only", path, error))
 }
 
 /// How a path of the host is bound.
