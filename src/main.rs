@@ -1,5 +1,7 @@
 //! The binary: the command line and nothing else.
 
-fn main() {
-    std::process::exit(envbox::cli::run(std::env::args_os()));
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    envbox::cli::main()
 }

@@ -10,13 +10,21 @@ pub mod output;
 pub mod template;
 
 use std::ffi::OsString;
+use std::process::ExitCode;
 
 use clap::Parser;
 
 use args::{Arguments, Verb};
 
+/// Runs this process's command line.
+pub fn main() -> ExitCode {
+    let status = run(std::env::args_os());
+    // A status is a byte (exit(3)).
+    u8::try_from(status & 0xff).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
 /// Runs the command line `arguments`; the number is the exit status.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
+fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
     // What is written for a container must not depend on the caller's umask.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let parsed = match Arguments::try_parse_from(arguments) {

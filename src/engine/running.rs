@@ -2,14 +2,13 @@
 //! which the monitor holds a lock for as long as it lives. A file that is not
 //! locked is what a dead monitor left, and is removed by whoever sees it.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::ImageId;
 use crate::error::Result;
-use crate::fs;
+use crate::fs::{self, File};
 use crate::id::{ContainerId, ContainerName};
 
 const FOLDER: &str = "containers";

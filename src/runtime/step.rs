@@ -18,7 +18,8 @@ use rustix::mount::{
 
 use crate::fs::{Dir, Rootfs};
 use crate::sys::mount::{MountAttributes, READ_ONLY, set_attributes};
-use crate::sys::{net, process};
+use crate::sys::net;
+use crate::sys::process::{self, exit_now};
 
 use super::credentials::Credentials;
 use super::{channel, source, terminal};
@@ -130,7 +131,7 @@ impl Step {
         match self {
             Self::FollowParent => match process::die_with_parent(&progress.parent) {
                 Ok(true) => Ok(()),
-                Ok(false) => process::exit_now(1),
+                Ok(false) => exit_now(1),
                 Err(error) => Err(errno_of(&error)),
             },
             Self::NewSession => rustix::process::setsid().map(drop),

@@ -1,3 +1,5 @@
+//! Compressed streams, whole and damaged.
+
 use std::io::Write;
 
 use super::*;

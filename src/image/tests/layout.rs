@@ -1,3 +1,5 @@
+//! Image layouts, whole and with wrong digests.
+
 use super::*;
 use crate::fs::Timestamp;
 use crate::image::{AssembledImage, LayerBlob, NewImage, assemble};
