@@ -1,5 +1,10 @@
 //! What stat(2) tells of a file, in types.
 
+use std::fs::File;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
 /// The type of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FileKind {
@@ -83,6 +88,17 @@ pub struct Metadata {
     pub links: u64,
     /// Allocated blocks of 512 bytes.
     pub blocks: u64,
+}
+
+impl Metadata {
+    /// What the open `file` is; `path` is for messages only.
+    ///
+    /// # Errors
+    /// Those of fstat(2).
+    pub fn of_file(file: &File, path: &Path) -> Result<Self> {
+        let stat = rustix::fs::fstat(file).map_err(|error| Error::io("look at", path, error))?;
+        Ok(Self::from(&stat))
+    }
 }
 
 impl From<&rustix::fs::Stat> for Metadata {

@@ -14,7 +14,7 @@ mod trash;
 mod xattr;
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -23,11 +23,13 @@ use rustix::fs::FlockOperation;
 
 use crate::error::{Error, Kind, Result};
 
+pub use std::fs::File;
+
 pub use dir::{Dir, Names, Owner};
 pub use metadata::{FileKind, Metadata, Timestamp};
 pub use rootfs::{Rootfs, clean};
 pub use trash::remove_tree;
-pub use xattr::{list_xattrs, read_xattr, write_xattr};
+pub use xattr::{list_xattrs, read_xattr, remove_xattr, write_xattr};
 
 /// The whole content of the file at `path`.
 ///

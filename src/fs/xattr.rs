@@ -57,3 +57,14 @@ pub fn write_xattr(dir: &Dir, name: &OsStr, attribute: (&OsStr, &[u8])) -> Resul
     xattr::set(through_proc(dir, name), attribute.0, attribute.1)
         .map_err(|error| fail("set", dir, name, error))
 }
+
+/// Removes `attribute` of `name`; its absence is success.
+///
+/// # Errors
+/// Those of lremovexattr(2), with the path.
+pub fn remove_xattr(dir: &Dir, name: &OsStr, attribute: &OsStr) -> Result<()> {
+    match xattr::remove(through_proc(dir, name), attribute) {
+        Err(error) if error.raw_os_error() == Some(libc::ENODATA) => Ok(()),
+        result => result.map_err(|error| fail("remove", dir, name, error)),
+    }
+}

@@ -1,3 +1,49 @@
-//! TBD.
+//! Layers and images as bytes: a tree becomes a canonical tar and a tar
+//! becomes a tree.
+//!
+//! - values: [`Entry`] (one member), [`Report`] (what was noticed)
+//! - tree to tar: `walk` in the order and form that `canonical` defines
+//! - tar to tree: `read` (any dialect of tar) and `apply`; what the file
+//!   system cannot hold goes to [`Overrides`] beside the tree
+//! - whole works: `import`, [`regenerate`], [`assemble`], [`write_layout`]
+//!
+//! It knows nothing of the store's layout, of references that tags resolve
+//! to, or of terminals: it is given directories, readers and writers, and
+//! returns data.
 
+mod acl;
+mod apply;
+mod assemble;
+mod canonical;
+mod chain;
+mod compress;
+mod entry;
 pub mod exclude;
+mod foreign;
+mod import;
+mod layer;
+mod layout;
+mod overrides;
+mod pax;
+mod pipeline;
+mod read;
+mod report;
+mod settle;
+mod sparse;
+mod walk;
+mod xattrs;
+
+pub use apply::{Applied, ApplyOptions, apply};
+pub use assemble::{AssembledImage, NewImage, assemble};
+pub use compress::open_compressed;
+pub use entry::{Attributes, Entry, EntryKind, Segment, SparseMap, Xattrs, compare_paths};
+pub use exclude::ExcludeSet;
+pub use import::{
+    ImportOptions, LayerSummary, import_directory, import_tar, ingest_canonical, write_canonical,
+};
+pub use layer::{LayerTarget, regenerate};
+pub use layout::{LayoutImage, write_layout};
+pub use overrides::Overrides;
+pub use read::TarReader;
+pub use report::{Counters, Findings, Report, Topic};
+pub use walk::{Sink, TreeSource, WalkOptions, Walked, write_tree};

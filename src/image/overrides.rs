@@ -1,0 +1,176 @@
+//! What the file system could not hold of a layer: devices that a user
+//! namespace may not create, owners outside the id map, attributes and times
+//! that were refused. Kept beside the tree, it makes the tree whole again.
+//!
+//! On disk it is a canonical tar of headers without data, in canonical order:
+//! a device stands for itself and is not in the tree; any other member
+//! replaces the attributes of what is in the tree by that path. No file at all
+//! means that nothing was refused.
+
+use std::collections::BTreeMap;
+use std::io::BufReader;
+use std::path::Path;
+
+use crate::error::{Context, Result};
+use crate::fs;
+
+use super::canonical::{self, END};
+use super::entry::{Attributes, Entry, EntryKind, compare_paths};
+use super::read::TarReader;
+
+/// A path that sorts in canonical order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Key(Vec<u8>);
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        compare_paths(&self.0, &other.0)
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Override {
+    /// The device that is not in the tree; else only attributes are replaced.
+    node: Option<EntryKind>,
+    attributes: Attributes,
+}
+
+/// The overrides of one tree; about 150 bytes of memory each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    map: BTreeMap<Key, Override>,
+}
+
+impl Overrides {
+    /// Reads the file at `path`; without one there are none.
+    ///
+    /// # Errors
+    /// Those of reading, with the path.
+    pub fn load(path: &Path) -> Result<Self> {
+        let mut overrides = Self::default();
+        let Some(file) = fs::absent_is_none(fs::open(path))? else { return Ok(overrides) };
+        let mut reader = TarReader::new(BufReader::new(file));
+        let context = || format!("cannot read {}", path.display());
+        while let Some(entry) = reader.next_entry().context(context)? {
+            overrides.insert(entry);
+        }
+        Ok(overrides)
+    }
+
+    fn insert(&mut self, entry: Entry) {
+        match entry.kind {
+            EntryKind::CharDevice(..) | EntryKind::BlockDevice(..) => self.add_node(entry),
+            _ => self.add_attributes(&entry.path, entry.attributes),
+        }
+    }
+
+    /// Writes them to the new file `path`; nothing if there are none.
+    ///
+    /// # Errors
+    /// Those of writing, with the path.
+    pub fn save(mut self, path: &Path) -> Result<()> {
+        if self.map.is_empty() {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        while let Some((key, value)) = self.map.pop_first() {
+            let kind = match value.node {
+                Some(node) => node,
+                // The root has no name but as a directory.
+                None if key.0.is_empty() => EntryKind::Directory,
+                None => EntryKind::Regular { size: 0, sparse: None },
+            };
+            let entry = Entry { path: key.0, kind, attributes: value.attributes };
+            canonical::encode(&entry, &mut bytes);
+        }
+        bytes.extend(END);
+        fs::write_atomic(path, &bytes)
+    }
+
+    /// True if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
+    /// Keeps the device `entry`, which is not in the tree.
+    pub(super) fn add_node(&mut self, entry: Entry) {
+        let value = Override { node: Some(entry.kind), attributes: entry.attributes };
+        self.map.insert(Key(entry.path), value);
+    }
+
+    /// Keeps the attributes of `path`.
+    pub(super) fn add_attributes(&mut self, path: &[u8], attributes: Attributes) {
+        self.map.insert(Key(path.to_vec()), Override { node: None, attributes });
+    }
+
+    /// Gives the new name `path` what `target` has.
+    pub(super) fn link(&mut self, path: &[u8], target: &[u8]) {
+        if let Some(value) = self.map.get(&Key(target.to_vec())).cloned() {
+            self.map.insert(Key(path.to_vec()), value);
+        }
+    }
+
+    /// True if `path` is a device that is not in the tree.
+    pub(super) fn has_node(&self, path: &[u8]) -> bool {
+        !self.map.is_empty()
+            && self.map.get(&Key(path.to_vec())).is_some_and(|value| value.node.is_some())
+    }
+
+    /// Forgets `path` alone.
+    pub(super) fn forget(&mut self, path: &[u8]) {
+        if !self.map.is_empty() {
+            self.map.remove(&Key(path.to_vec()));
+        }
+    }
+
+    /// Forgets `path` and all below it.
+    pub(super) fn forget_tree(&mut self, path: &[u8]) {
+        if self.map.is_empty() {
+            return;
+        }
+        let below = |key: &Key| {
+            key.0.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+        };
+        let start = Key(path.to_vec());
+        let gone: Vec<Key> = self
+            .map
+            .range(start..)
+            .map(|(key, _)| key)
+            .take_while(|key| below(key))
+            .cloned()
+            .collect();
+        for key in gone {
+            self.map.remove(&key);
+        }
+    }
+
+    /// Takes the attributes that `path`, which is in the tree, is to have.
+    /// For a walk in canonical order: all before `path` are gone by now.
+    pub(super) fn take(&mut self, path: &[u8]) -> Option<Attributes> {
+        if self.map.is_empty() {
+            return None;
+        }
+        self.map.remove(&Key(path.to_vec())).map(|value| value.attributes)
+    }
+
+    /// Takes the first device that comes before `path`, or the first of all;
+    /// attributes without a file on the way are dropped.
+    pub(super) fn take_node_before(&mut self, path: Option<&[u8]>) -> Option<Entry> {
+        loop {
+            let first = self.map.first_entry()?;
+            if path.is_some_and(|path| compare_paths(&first.key().0, path).is_ge()) {
+                return None;
+            }
+            let (key, value) = first.remove_entry();
+            if let Some(kind) = value.node {
+                return Some(Entry { path: key.0, kind, attributes: value.attributes });
+            }
+        }
+    }
+}

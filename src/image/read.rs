@@ -1,0 +1,334 @@
+//! Reads a tar of any dialect (v7, ustar, PAX, GNU; sparse files in all four
+//! forms) as a stream of [`Entry`] and data. It splits blocks and follows the
+//! headers that belong to the next member; what a header means is `foreign`'s
+//! matter, and where members go is `apply`'s.
+//!
+//! As GNU tar does, it ends at two blocks of zeros, takes one alone for
+//! nothing, and takes the end of the input for the end of the archive. What
+//! follows the end is read and thrown away, so that a writer at the other end
+//! of a pipe can finish.
+
+use std::io::BufRead;
+
+use tar::{EntryType, GnuExtSparseHeader, Header};
+
+use crate::error::{Context, Error, Result};
+
+use super::canonical::{BLOCK, padding};
+use super::entry::{Entry, EntryKind, Segment, SparseMap};
+use super::foreign::{self, Extensions};
+use super::{pax, sparse};
+
+/// The largest PAX header.
+const PAX_LIMIT: u64 = 1 << 20;
+/// The longest GNU long name, with its NUL.
+const LONG_NAME_LIMIT: u64 = 4097;
+/// The most segments of a sparse file.
+pub(super) const SEGMENT_LIMIT: usize = 1 << 20;
+
+/// A reader of tar members.
+pub struct TarReader<R> {
+    input: R,
+    global: pax::Records,
+    data: Data,
+    last: Option<String>,
+    ended: bool,
+    end_marker: bool,
+}
+
+/// The data of the present member.
+#[derive(Default)]
+struct Data {
+    segments: Vec<Segment>,
+    /// Stored bytes not yet read, padding not counted.
+    left: u64,
+    padding: usize,
+}
+
+impl<R: BufRead> TarReader<R> {
+    /// A reader of `input`, which is not compressed.
+    pub fn new(input: R) -> Self {
+        Self {
+            input,
+            global: pax::Records::new(),
+            data: Data::default(),
+            last: None,
+            ended: false,
+            end_marker: false,
+        }
+    }
+
+    /// The next member; what was not read of the present one's data is
+    /// skipped. `None` at the end.
+    ///
+    /// # Errors
+    /// `Invalid` if the input is no tar, is damaged or ends within a member;
+    /// `Unsupported` for members that no file system can hold.
+    pub fn next_entry(&mut self) -> Result<Option<Entry>> {
+        if self.ended {
+            return Ok(None);
+        }
+        self.skip_data()?;
+        let mut extensions = Extensions::new(&self.global);
+        loop {
+            let Some(header) = self.header()? else {
+                self.drain()?;
+                return Ok(None);
+            };
+            if !self.extension(&header, &mut extensions)? {
+                return self.member(&header, extensions).map(Some);
+            }
+        }
+    }
+
+    /// True if the archive ended with its two blocks of zeros.
+    pub fn has_end_marker(&self) -> bool {
+        self.end_marker
+    }
+
+    /// Passes the data of the present regular file to `consume`, piece by
+    /// piece with its offset in the file.
+    ///
+    /// # Errors
+    /// `Invalid` if the input ends too early; those of `consume`.
+    pub fn copy_data(&mut self, consume: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
+        for segment in std::mem::take(&mut self.data.segments) {
+            let mut offset = segment.offset;
+            let end = segment.offset + segment.length;
+            while offset < end {
+                let length = (end - offset).min(self.data.left);
+                let available = fill(&mut self.input, &self.last)?;
+                if available.is_empty() || length == 0 {
+                    return Err(truncated(&self.last));
+                }
+                let count = available.len().min(usize::try_from(length).unwrap_or(usize::MAX));
+                consume(offset, &available[..count])?;
+                self.input.consume(count);
+                offset += count as u64;
+                self.data.left -= count as u64;
+            }
+        }
+        Ok(())
+    }
+
+    fn skip_data(&mut self) -> Result<()> {
+        let mut left = self.data.left + self.data.padding as u64;
+        self.data = Data::default();
+        while left > 0 {
+            let available = fill(&mut self.input, &self.last)?.len();
+            if available == 0 {
+                return Err(truncated(&self.last));
+            }
+            let count = available.min(usize::try_from(left).unwrap_or(usize::MAX));
+            self.input.consume(count);
+            left -= count as u64;
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self) -> Result<()> {
+        self.ended = true;
+        loop {
+            let available = fill(&mut self.input, &self.last)?.len();
+            if available == 0 {
+                return Ok(());
+            }
+            self.input.consume(available);
+        }
+    }
+
+    /// Reads a block; `None` if the input ends before it.
+    fn block(&mut self) -> Result<Option<[u8; BLOCK]>> {
+        let mut block = [0; BLOCK];
+        let mut filled = 0;
+        while filled < BLOCK {
+            let available = fill(&mut self.input, &self.last)?;
+            let count = available.len().min(BLOCK - filled);
+            if count == 0 {
+                break;
+            }
+            block[filled..filled + count].copy_from_slice(&available[..count]);
+            self.input.consume(count);
+            filled += count;
+        }
+        match filled {
+            0 => Ok(None),
+            BLOCK => Ok(Some(block)),
+            _ if self.last.is_none() => Err(not_tar(&block[..filled])),
+            _ => Err(truncated(&self.last)),
+        }
+    }
+
+    fn header(&mut self) -> Result<Option<Header>> {
+        let mut zeros = 0;
+        while let Some(block) = self.block()? {
+            if sparse::is_zero(&block) {
+                zeros += 1;
+                if zeros == 2 {
+                    self.end_marker = true;
+                    return Ok(None);
+                }
+                continue;
+            }
+            let header = Header::from_byte_slice(&block);
+            if foreign::checksum_is_right(header) {
+                return Ok(Some(header.clone()));
+            }
+            return Err(match &self.last {
+                None => not_tar(&block),
+                Some(last) => Error::invalid(format!("damaged tar header after {last}")),
+            });
+        }
+        Ok(None)
+    }
+
+    /// Takes in a header that belongs to the next member; tells whether it is
+    /// one.
+    fn extension(&mut self, header: &Header, extensions: &mut Extensions) -> Result<bool> {
+        match header.entry_type().as_byte() {
+            b'x' | b'X' => {
+                let body = self.body(header, PAX_LIMIT)?;
+                extensions.add(&body)?;
+            }
+            b'g' => {
+                let body = self.body(header, PAX_LIMIT)?;
+                foreign::merge(&mut self.global, &body)?;
+                extensions.set_global(&self.global);
+            }
+            b'L' => extensions.name = Some(text(self.body(header, LONG_NAME_LIMIT)?)),
+            b'K' => extensions.link = Some(text(self.body(header, LONG_NAME_LIMIT)?)),
+            // The name of the volume.
+            b'V' => {}
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn body(&mut self, header: &Header, limit: u64) -> Result<Vec<u8>> {
+        let size = foreign::number(&header.as_old().size)?;
+        let size = u64::try_from(size).ok().filter(|&size| size <= limit).ok_or_else(|| {
+            Error::invalid(format!("an extended tar header has {size} bytes, more than {limit}"))
+        })?;
+        let mut body = Vec::new();
+        self.take_blocks(size, &mut body)?;
+        Ok(body)
+    }
+
+    fn take_blocks(&mut self, size: u64, out: &mut Vec<u8>) -> Result<()> {
+        let mut left = size;
+        while left > 0 {
+            let block = self.block()?.ok_or_else(|| truncated(&self.last))?;
+            let count = left.min(BLOCK as u64);
+            out.extend_from_slice(&block[..count as usize]);
+            left -= count;
+        }
+        Ok(())
+    }
+
+    fn member(&mut self, header: &Header, extensions: Extensions) -> Result<Entry> {
+        let (mut entry, stored) = foreign::member(header, &extensions)?;
+        let name = entry.display_path();
+        self.last = Some(name.clone());
+        let context = || format!("cannot read {name} in the archive");
+        let mut left = stored;
+        if let EntryKind::Regular { size, sparse } = &mut entry.kind {
+            let map = match header.entry_type() {
+                EntryType::GNUSparse => Some(self.gnu_map(header).context(context)?),
+                _ if extensions.is_sparse_1() => {
+                    let (map, used) = self.leading_map(stored).context(context)?;
+                    left -= used;
+                    Some(map)
+                }
+                _ => extensions.sparse_map().context(context)?,
+            };
+            if let Some(map) = map {
+                sparse::validate(&map, *size).context(context)?;
+                *sparse = Some(map);
+            }
+            self.data.segments = sparse::segments(*size, sparse.as_ref());
+            let expected: u64 = self.data.segments.iter().map(|segment| segment.length).sum();
+            if expected > left {
+                return Err(Error::invalid(format!("{name} in the archive lacks data")));
+            }
+        }
+        self.data.left = left;
+        self.data.padding = padding(stored);
+        Ok(entry)
+    }
+
+    /// The map at the start of the data (PAX 1.0) and how much it takes.
+    fn leading_map(&mut self, stored: u64) -> Result<(SparseMap, u64)> {
+        let mut numbers = foreign::MapText::default();
+        let mut used = 0;
+        while !numbers.is_complete() {
+            if used + BLOCK as u64 > stored.next_multiple_of(BLOCK as u64) {
+                return Err(Error::invalid("the map of a sparse file is cut off"));
+            }
+            let block = self.block()?.ok_or_else(|| truncated(&self.last))?;
+            numbers.push(&block)?;
+            used += BLOCK as u64;
+        }
+        Ok((numbers.finish(), used.min(stored)))
+    }
+
+    /// The map of an old GNU sparse header and the blocks that go on with it.
+    fn gnu_map(&mut self, header: &Header) -> Result<SparseMap> {
+        let mut map = SparseMap::default();
+        let Some(gnu) = header.as_gnu() else {
+            return Err(Error::invalid("a sparse file has no GNU header"));
+        };
+        let mut goes_on = gnu.isextended[0] == 1;
+        foreign::add_segments(&gnu.sparse, &mut map)?;
+        while goes_on {
+            let mut extended = GnuExtSparseHeader::new();
+            let block = self.block()?.ok_or_else(|| truncated(&self.last))?;
+            extended.as_mut_bytes().copy_from_slice(&block);
+            foreign::add_segments(&extended.sparse, &mut map)?;
+            goes_on = extended.isextended[0] == 1;
+        }
+        Ok(map)
+    }
+}
+
+fn fill<'a>(input: &'a mut impl BufRead, last: &Option<String>) -> Result<&'a [u8]> {
+    input.fill_buf().map_err(|error| {
+        let after = last.as_ref().map(|last| format!(" at {last}")).unwrap_or_default();
+        Error::io_named(format!("cannot read the archive{after}"), error)
+    })
+}
+
+/// A long name without its NUL.
+fn text(mut bytes: Vec<u8>) -> Vec<u8> {
+    if let Some(end) = bytes.iter().position(|&byte| byte == 0) {
+        bytes.truncate(end);
+    }
+    bytes
+}
+
+fn truncated(last: &Option<String>) -> Error {
+    let last = last.as_deref().unwrap_or("its first header");
+    Error::invalid(format!("the archive is cut off in or after {last}"))
+        .hint("make or download it again")
+}
+
+fn not_tar(start: &[u8]) -> Error {
+    let looks: &[(&[u8], &str)] = &[
+        (b"PK\x03\x04", "a zip archive"),
+        (b"\x7fELF", "an ELF program"),
+        (b"hsqs", "a squashfs image"),
+        (b"QFI\xfb", "a qcow2 disk image"),
+        (b"070701", "a cpio archive"),
+        (b"!<arch>", "an ar archive or Debian package"),
+        (b"\xed\xab\xee\xdb", "an RPM package"),
+        (b"<", "a web page or XML"),
+        (b"{", "JSON"),
+    ];
+    let found = looks.iter().find(|(magic, _)| start.starts_with(magic));
+    let looks = found.map(|(_, name)| format!(": it looks like {name}")).unwrap_or_default();
+    Error::invalid(format!("not a tar archive{looks}"))
+        .hint("give a directory, or a tar that may be compressed by gzip, bzip2, xz or zstd")
+}
+
+#[cfg(test)]
+#[path = "tests/read.rs"]
+mod tests;

@@ -1,0 +1,34 @@
+//! Which extended attributes a layer keeps. `xattr(7)` has four namespaces;
+//! what a layer keeps is what belongs to the file and not to the host that it
+//! happened to lie on.
+
+/// File capabilities (capabilities(7)).
+pub(super) const CAPABILITY: &[u8] = b"security.capability";
+/// The access ACL in the kernel's binary form (acl(5)).
+pub(super) const ACL_ACCESS: &[u8] = b"system.posix_acl_access";
+/// The default ACL of a directory.
+pub(super) const ACL_DEFAULT: &[u8] = b"system.posix_acl_default";
+
+/// What becomes of an attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is part of the layer.
+    Kept,
+    /// It is left out and reported.
+    Dropped,
+    /// It is the host's own policy about the file, and left out silently.
+    HostPolicy,
+}
+
+/// What becomes of the attribute `name`.
+pub(super) fn fate(name: &[u8]) -> Fate {
+    const HOST: [&[u8]; 3] = [b"security.selinux", b"security.ima", b"security.evm"];
+    match name {
+        CAPABILITY | ACL_ACCESS | ACL_DEFAULT => Fate::Kept,
+        // overlayfs with `userxattr` keeps its own marks there.
+        _ if name.starts_with(b"user.overlay.") => Fate::Dropped,
+        _ if name.starts_with(b"user.") => Fate::Kept,
+        _ if HOST.contains(&name) => Fate::HostPolicy,
+        _ => Fate::Dropped,
+    }
+}
