@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 
 /// What sort of thing went wrong, as far as a caller can act on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Kind {
     /// The named object does not exist.
     NotFound,

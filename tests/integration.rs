@@ -1,1 +1,4 @@
+//! The integration tests, one binary: what needs a process, a kernel or the
+//! whole source tree. Edge cases of a module are unit tests beside it.
 
+mod init;

@@ -39,6 +39,14 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| Error::io("read", path, error))
 }
 
+/// Opens the existing file at `path` for writing, without truncating it.
+///
+/// # Errors
+/// Those of open(2), with the path.
+pub fn open_for_writing(path: &Path) -> Result<File> {
+    OpenOptions::new().write(true).open(path).map_err(|error| Error::io("open", path, error))
+}
+
 /// The whole content of the file at `path`, which must be UTF-8.
 ///
 /// # Errors
@@ -86,6 +94,20 @@ pub fn create_new(path: &Path) -> Result<File> {
         .write(true)
         .create_new(true)
         .mode(0o600)
+        .open(path)
+        .map_err(|error| Error::io("create", path, error))
+}
+
+/// Creates the file at `path`, which must not exist, for writing; everybody
+/// may read it whom the umask lets.
+///
+/// # Errors
+/// Those of open(2), with the path.
+pub fn create_public(path: &Path) -> Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o644)
         .open(path)
         .map_err(|error| Error::io("create", path, error))
 }

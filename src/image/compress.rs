@@ -1,30 +1,67 @@
-//! Opens a stream whatever it is compressed with, told by its first bytes and
-//! never by a name. It knows nothing of what is inside.
+//! Archives as they arrive: compressed or not, told by their first bytes and
+//! never by a file name. Only reading; what envbox stores is not compressed.
+//!
+//! It knows nothing of what is in the stream.
 
 use std::io::{self, BufRead, BufReader, Read};
 
 use crate::error::{Error, Result};
 
-/// What a stream is compressed with.
+/// How much of the compressed stream one read takes, in bytes.
+const BUFFER: usize = 64 * 1024;
+
+/// As many bytes as the longest magic has: that of xz.
+const PEEK: usize = 6;
+
+/// The memory that an xz stream may ask for, in bytes: `xz -9` needs 65 MiB,
+/// and a damaged or hostile header must not get all there is.
+const XZ_MEMORY: u64 = 512 << 20;
+
+/// Opens a stream that is gzip, bzip2, xz, zstd (each possibly of several
+/// members) or none of them, which is passed through.
+///
+/// What is wrong with the compressed form itself is reported by the returned
+/// reader, as an `Invalid` [`Error`] inside the `io::Error`: "the gzip stream
+/// is truncated or damaged". Errors of `reader` pass through as they are.
+///
+/// # Errors
+/// Those of the first read; `Internal` if a decoder cannot be set up.
+pub fn open_compressed(mut reader: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> {
+    let mut magic = Vec::with_capacity(PEEK);
+    reader
+        .by_ref()
+        .take(PEEK as u64)
+        .read_to_end(&mut magic)
+        .map_err(|error| Error::io_named("cannot read the start of the archive", error))?;
+    let format = Format::of(&magic);
+    let whole = io::Cursor::new(magic).chain(reader);
+    let Some(format) = format else { return Ok(Box::new(whole)) };
+    let source = BufReader::with_capacity(BUFFER, Source(whole));
+    let decoder = format.decoder(source).map_err(|error| {
+        Error::internal(format!("cannot decode {}", format.name())).because(error)
+    })?;
+    Ok(Box::new(Decoded { format, decoder }))
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
     Gzip,
     Bzip2,
     Xz,
     Zstd,
-    Plain,
 }
 
 impl Format {
-    fn of(start: &[u8]) -> Self {
-        match start {
-            [0x1f, 0x8b, ..] => Self::Gzip,
-            [b'B', b'Z', b'h', b'1'..=b'9', ..] => Self::Bzip2,
-            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Xz,
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
-            // A skippable frame, which may come first.
-            [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
-            _ => Self::Plain,
+    /// The format that begins with `magic`: RFC 1952 section 2.3.1, bzip2's
+    /// "BZh" and level, the .xz file format 1.2.1 section 2.1.1.1, RFC 8878
+    /// sections 3.1.1 and 3.1.2 (skippable frames).
+    fn of(magic: &[u8]) -> Option<Self> {
+        match magic {
+            [0x1f, 0x8b, 8, ..] => Some(Self::Gzip),
+            [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some(Self::Bzip2),
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Self::Xz),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Self::Zstd),
+            _ => None,
         }
     }
 
@@ -34,116 +71,70 @@ impl Format {
             Self::Bzip2 => "bzip2",
             Self::Xz => "xz",
             Self::Zstd => "zstd",
-            Self::Plain => "plain",
         }
+    }
+
+    /// An error of the decoder: that of the source, or one of ours.
+    fn explain(self, error: io::Error) -> io::Error {
+        let error = match error.downcast::<SourceError>() {
+            Ok(SourceError(source)) => return source,
+            Err(error) => error,
+        };
+        Error::invalid(format!("the {} stream is truncated or damaged", self.name()))
+            .hint("fetch or make the archive again")
+            .because(error)
+            .into()
+    }
+
+    fn decoder(self, source: impl BufRead + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
+        Ok(match self {
+            Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(source)),
+            Self::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(source)),
+            Self::Xz => {
+                let stream = liblzma::stream::Stream::new_stream_decoder(
+                    XZ_MEMORY,
+                    liblzma::stream::CONCATENATED,
+                )?;
+                Box::new(liblzma::bufread::XzDecoder::new_stream(source, stream))
+            }
+            Self::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(source)?),
+        })
     }
 }
 
-const BUFFER: usize = 256 * 1024;
-const MAGIC: usize = 6;
+/// Marks the errors of the compressed stream's own reader, so that a failing
+/// disk or connection is not taken for a damaged stream.
+struct Source<R>(R);
 
-/// The uncompressed bytes of `reader`: gzip, bzip2, xz and zstd, each also as
-/// several streams one after another, or as it is.
-///
-/// # Errors
-/// Those of the reader. The reader that is returned gives `Invalid` with the
-/// format's name where the stream is damaged or cut off.
-pub fn open_compressed<'a>(mut reader: impl Read + Send + 'a) -> Result<Box<dyn Read + Send + 'a>> {
-    let mut start = Vec::with_capacity(MAGIC);
-    let fail = |error: io::Error| Error::io_named("cannot read the archive", error);
-    reader.by_ref().take(MAGIC as u64).read_to_end(&mut start).map_err(fail)?;
-    let format = Format::of(&start);
-    let whole = BufReader::with_capacity(BUFFER, io::Cursor::new(start).chain(reader));
-    Ok(match format {
-        Format::Plain => Box::new(whole),
-        Format::Gzip => named(format, flate2::bufread::MultiGzDecoder::new(whole)),
-        Format::Bzip2 => named(format, bzip2::bufread::MultiBzDecoder::new(whole)),
-        Format::Xz => named(format, liblzma::bufread::XzDecoder::new_multi_decoder(whole)),
-        Format::Zstd => named(format, zstd_frames(whole)?),
-    })
-}
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct SourceError(io::Error);
 
-fn zstd_frames<'a>(reader: impl BufRead + 'a) -> Result<impl Read + 'a> {
-    zstd::stream::read::Decoder::with_buffer(reader)
-        .map_err(|error| Error::internal("cannot start zstd").because(error))
-}
-
-fn named<'a>(format: Format, reader: impl Read + Send + 'a) -> Box<dyn Read + Send + 'a> {
-    Box::new(Named { format, reader })
-}
-
-/// Names the format in the errors of a decoder.
-struct Named<R> {
-    format: Format,
-    reader: R,
-}
-
-impl<R: Read> Read for Named<R> {
+impl<R: Read> Read for Source<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.reader.read(buffer).map_err(|error| {
-            // What the operating system or our own reader says is no fault of
-            // the stream.
-            let is_ours = error.get_ref().is_some_and(|inner| inner.is::<Error>());
-            if is_ours
-                || error.raw_os_error().is_some()
-                || error.kind() == io::ErrorKind::Interrupted
-            {
-                return error;
-            }
-            Error::invalid(format!("the {} stream is damaged or cut off", self.format.name()))
-                .because(error)
-                .hint("make or download it again")
-                .into()
+        self.0.read(buffer).map_err(|error| match error.kind() {
+            // Decoders and `read_exact` go on after it.
+            io::ErrorKind::Interrupted => error,
+            _ => io::Error::other(SourceError(error)),
+        })
+    }
+}
+
+/// The decoded stream, which names its format in errors.
+struct Decoded {
+    format: Format,
+    decoder: Box<dyn Read + Send>,
+}
+
+impl Read for Decoded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.decoder.read(buffer).map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => error,
+            _ => self.format.explain(error),
         })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write;
-
-    const TEXT: &[u8] = b"canonical layers, canonical layers, canonical layers";
-
-    fn compressed() -> Vec<(Format, Vec<u8>)> {
-        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        gzip.write_all(TEXT).unwrap();
-        let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
-        bzip2.write_all(TEXT).unwrap();
-        let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 1);
-        xz.write_all(TEXT).unwrap();
-        vec![
-            (Format::Gzip, gzip.finish().unwrap()),
-            (Format::Bzip2, bzip2.finish().unwrap()),
-            (Format::Xz, xz.finish().unwrap()),
-            (Format::Zstd, zstd::encode_all(TEXT, 1).unwrap()),
-        ]
-    }
-
-    #[test]
-    fn tells_formats_apart_and_joins_streams() {
-        for (format, bytes) in compressed() {
-            assert_eq!(Format::of(&bytes), format);
-            let twice = [bytes.as_slice(), bytes.as_slice()].concat();
-            let mut out = Vec::new();
-            open_compressed(twice.as_slice()).unwrap().read_to_end(&mut out).unwrap();
-            assert_eq!(out, [TEXT, TEXT].concat(), "{format:?}");
-        }
-        for plain in [&b""[..], b"B", b"plain text"] {
-            let mut out = Vec::new();
-            open_compressed(plain).unwrap().read_to_end(&mut out).unwrap();
-            assert_eq!(out, plain);
-        }
-    }
-
-    #[test]
-    fn names_the_format_of_a_cut_stream() {
-        for (format, bytes) in compressed() {
-            let cut = &bytes[..bytes.len() - 3];
-            let error = open_compressed(cut).unwrap().read_to_end(&mut Vec::new()).unwrap_err();
-            let error = Error::io_named("x", error);
-            assert_eq!(error.kind(), crate::error::Kind::Invalid, "{format:?}");
-            assert!(error.chain().contains(format.name()), "{}", error.chain());
-        }
-    }
-}
+#[path = "tests/compress.rs"]
+mod tests;

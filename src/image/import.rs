@@ -22,7 +22,7 @@ use super::walk::{Sink, TreeSource, WalkOptions, write_tree};
 const BUFFER: usize = 256 * 1024;
 
 /// How a source is imported.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct ImportOptions {
     /// Left out, with all below.
     pub excludes: ExcludeSet,
@@ -134,7 +134,7 @@ pub fn write_canonical(
 /// # Errors
 /// Those of [`open_compressed`], [`apply`] and [`write_tree`].
 pub fn import_tar(
-    reader: impl Read + Send,
+    reader: Box<dyn Read + Send>,
     target: &LayerTarget,
     options: &ImportOptions,
 ) -> Result<LayerSummary> {

@@ -34,7 +34,7 @@ mod walk;
 mod xattrs;
 
 pub use apply::{Applied, ApplyOptions, apply};
-pub use assemble::{AssembledImage, NewImage, assemble};
+pub use assemble::{AssembledImage, LayerBlob, NewImage, assemble};
 pub use compress::open_compressed;
 pub use entry::{Attributes, Entry, EntryKind, Segment, SparseMap, Xattrs, compare_paths};
 pub use exclude::ExcludeSet;

@@ -1,1 +1,40 @@
-//! TBD.
+//! The values of docker's flags, one file each: a string becomes a type here
+//! and is a string nowhere else. Everything is pure: no file is read, no
+//! environment looked at; where a rule needs a file (`/etc/passwd`, an
+//! `--env-file`) the caller hands over its content.
+//!
+//! Every error says what was given and what is wrong with it, and its hint
+//! names the nearest right form.
+
+pub mod environment;
+pub mod hostname;
+pub mod mount;
+pub mod network;
+pub mod security;
+pub mod signal;
+pub mod size;
+pub mod suggest;
+pub mod ulimit;
+pub mod user;
+
+use serde::{Serialize, Serializer};
+
+/// Serializes types as the text that they print and parse.
+macro_rules! serialize_as_text {
+    ($($type:ty),* $(,)?) => {
+        $(impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        })*
+    };
+}
+
+serialize_as_text!(
+    hostname::Hostname,
+    mount::MountOption,
+    mount::ShellMount,
+    network::NetworkMode,
+    ulimit::Bound,
+    user::UserSpec,
+);

@@ -185,7 +185,7 @@ fn directories_keep_time_and_mode_in_any_order() {
 #[test]
 fn excluded_members_and_their_children_are_left_out() {
     let room = tempfile::tempdir().unwrap();
-    let excludes = ExcludeSet::parse([&b"a"[..]].into_iter()).unwrap();
+    let excludes = ExcludeSet::parse([&b"a"[..]]).unwrap();
     let options = ApplyOptions { excludes: Some(&excludes), ..ApplyOptions::default() };
     let bytes = archive(&[file("a/b", b"1"), dir("a"), file("c", b"2")]);
     let target = Dir::open(room.path()).unwrap();

@@ -10,7 +10,8 @@ use std::process::Command;
 use super::*;
 use crate::fs::{FileKind, Owner};
 use crate::image::layer::regenerate;
-use crate::image::{LayoutImage, NewImage, Topic, assemble, write_layout};
+use crate::image::{LayerBlob, LayoutImage, NewImage, Topic, assemble, write_layout};
+use crate::platform::Platform;
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
@@ -91,9 +92,13 @@ fn from_directory(tree: &Path, room: &Path, name: &str) -> LayerSummary {
     summary
 }
 
+fn boxed(bytes: &[u8]) -> Box<dyn Read + Send> {
+    Box::new(std::io::Cursor::new(bytes.to_vec()))
+}
+
 fn from_tar(bytes: &[u8], room: &Path, name: &str) -> LayerSummary {
     let target = target(room, name);
-    let summary = import_tar(bytes, &target, &ImportOptions::default()).unwrap();
+    let summary = import_tar(boxed(bytes), &target, &ImportOptions::default()).unwrap();
     let again = regenerate(&target, &mut std::io::sink()).unwrap();
     assert_eq!(again, (summary.diff_id, summary.tar_size), "{name} does not regenerate");
     summary
@@ -273,7 +278,7 @@ fn excludes_times_and_sockets() {
     let (room, tree) = room();
     let _socket = std::os::unix::net::UnixListener::bind(tree.join("dev/log")).unwrap();
     let options = ImportOptions {
-        excludes: ExcludeSet::parse([&b"etc"[..]].into_iter()).unwrap(),
+        excludes: ExcludeSet::parse([&b"etc"[..]]).unwrap(),
         epoch: Some(Timestamp::from_seconds(1_450_000_000)),
         ..ImportOptions::default()
     };
@@ -284,13 +289,6 @@ fn excludes_times_and_sockets() {
     assert_eq!(summary.report.topics[&Topic::Socket].examples, ["dev/log"]);
     assert!(!room.path().join("layer/etc").exists());
     assert!(room.path().join("layer/usr/tool").exists());
-    let archive = tar(&tree, &["--format=pax", "--xattrs", "--xattrs-include=*", "--acls"]);
-    // The other names of its hard links are not excluded; the data is.
-    let layer = target(room.path(), "tar");
-    let error = import_tar(archive.as_slice(), &layer, &options);
-    if let Err(error) = error {
-        assert!(error.chain().contains("not in the tree"), "{}", error.chain());
-    }
     let again = target(room.path(), "again");
     let mut stream = Vec::new();
     write_canonical(&Dir::open(&tree).unwrap(), &options, &mut stream).unwrap();
@@ -308,9 +306,9 @@ fn nothing_to_import_is_an_error_with_a_hint() {
         .unwrap_err();
     assert!(error.chain().ends_with("empty is empty"), "{}", error.chain());
     assert!(error.hint_text().is_some());
-    let error = import_tar(&[0; 1024][..], &target(room.path(), "b"), &options).unwrap_err();
+    let error = import_tar(boxed(&[0; 1024]), &target(room.path(), "b"), &options).unwrap_err();
     assert!(error.hint_text().is_some());
-    let error = import_tar(&b""[..], &target(room.path(), "c"), &options).unwrap_err();
+    let error = import_tar(boxed(b""), &target(room.path(), "c"), &options).unwrap_err();
     assert!(error.hint_text().is_some());
 }
 
@@ -396,35 +394,27 @@ fn layout_holds_the_image_and_finds_a_changed_tree() {
     let layer = target(room.path(), "layer");
     let summary =
         import_directory(&Dir::open(&tree).unwrap(), &layer, &ImportOptions::default()).unwrap();
+    let layers = [LayerBlob { diff_id: summary.diff_id, size: summary.tar_size }];
     let image = assemble(NewImage {
-        platform: "linux/amd64".parse().unwrap(),
-        parameters: Default::default(),
-        diff_id: summary.diff_id,
-        tar_size: summary.tar_size,
+        layers: &layers,
+        platform: &Platform::linux("amd64"),
+        config: Default::default(),
         created: summary.newest_mtime,
         author: None,
-        message: None,
+        comment: None,
+        created_by: "envbox import",
     })
     .unwrap();
-    let layers = [layer];
-    let layout = LayoutImage {
-        manifest: &image.manifest_bytes,
-        config: &image.config_bytes,
-        layers: &layers,
-        reference: Some("vmibuild:latest"),
-    };
+    let reference = Some("vmibuild:latest");
+    let images = [LayoutImage { reference, manifest: &image.manifest, config: &image.config }];
+    let mut give = |_, out: &mut dyn std::io::Write| regenerate(&layer, out).map(drop);
     let path = room.path().join("layout");
-    write_layout(layout, &path).unwrap();
-    for digest in [image.id.0, image.manifest_digest, summary.diff_id.0] {
-        let blob = std::fs::read(path.join("blobs/sha256").join(digest.encoded())).unwrap();
-        assert_eq!(crate::digest::Digest::of(&blob), digest);
-    }
-    let index = std::fs::read_to_string(path.join("index.json")).unwrap();
-    assert!(index.contains(r#""org.opencontainers.image.ref.name":"vmibuild:latest""#));
-    assert!(write_layout(layout, &path).is_err());
-    std::fs::write(layers[0].tree.join("usr/zero"), "not").unwrap();
+    write_layout(&path, &images, &mut give).unwrap();
+    let blob = path.join("blobs/sha256").join(summary.diff_id.0.encoded());
+    assert_eq!(crate::digest::Digest::of(&std::fs::read(blob).unwrap()), summary.diff_id.0);
+    std::fs::write(layer.tree.join("usr/zero"), "not").unwrap();
     let other = room.path().join("other");
-    let error = write_layout(layout, &other).unwrap_err();
+    let error = write_layout(&other, &images, &mut give).unwrap_err();
     assert_eq!(error.kind(), crate::error::Kind::Mismatch);
     let left = std::fs::read_dir(room.path()).unwrap();
     let left = left

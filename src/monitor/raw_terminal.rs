@@ -1,0 +1,62 @@
+//! The user's own terminal: put into raw mode while a container's terminal is
+//! shown on it, and put back whatever happens.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::termios::{OptionalActions, Termios, Winsize, isatty, tcgetattr, tcsetattr};
+
+/// A terminal and the state it had.
+#[derive(Debug)]
+pub struct SavedTerminal {
+    fd: OwnedFd,
+    state: Termios,
+}
+
+impl SavedTerminal {
+    /// Notes the state of the caller's terminal; `None` if stdin is none.
+    pub fn of_stdin() -> Option<Self> {
+        let stdin = rustix::stdio::stdin();
+        let state = tcgetattr(stdin).ok()?;
+        let fd = rustix::io::fcntl_dupfd_cloexec(stdin, 3).ok()?;
+        Some(Self { fd, state })
+    }
+
+    /// A second handle with the same state, for the monitor.
+    pub fn duplicate(&self) -> Option<Self> {
+        let fd = rustix::io::fcntl_dupfd_cloexec(&self.fd, 3).ok()?;
+        Some(Self { fd, state: self.state.clone() })
+    }
+
+    /// Passes every key and byte on untouched.
+    ///
+    /// # Errors
+    /// Those of tcsetattr(3).
+    pub fn make_raw(&self) -> std::io::Result<()> {
+        let mut raw = self.state.clone();
+        raw.make_raw();
+        Ok(tcsetattr(&self.fd, OptionalActions::Drain, &raw)?)
+    }
+
+    /// Puts the state back; a terminal that is gone needs none.
+    pub fn restore(&self) {
+        let _ = tcsetattr(&self.fd, OptionalActions::Now, &self.state);
+    }
+}
+
+/// True if the caller has a terminal to type on and to read from.
+pub fn caller_terminal() -> bool {
+    isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout())
+}
+
+/// The size of the terminal on stdin, else on stdout.
+pub fn window_size() -> Option<Winsize> {
+    let of = |fd: BorrowedFd<'_>| rustix::termios::tcgetwinsize(fd).ok();
+    of(rustix::stdio::stdin()).or_else(|| of(rustix::stdio::stdout()))
+}
+
+/// Gives the terminal behind `master` the size of the caller's.
+pub fn copy_window_size(master: impl AsFd) {
+    if let Some(size) = window_size() {
+        let _ = rustix::termios::tcsetwinsize(master, size);
+    }
+}

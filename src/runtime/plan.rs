@@ -1,0 +1,246 @@
+//! From a spec to a list of steps: the pure half of a start, but for the
+//! mounts that are made ready here so that their errors have words.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use nix::sys::resource::Resource;
+use rustix::mount::MountAttrFlags;
+
+use crate::error::{Error, Result};
+use crate::fs::{self, FileKind};
+use crate::sys::process::Namespaces;
+use crate::sys::seccomp::Instruction;
+
+use super::capability::CapabilitySet;
+use super::credentials::Credentials;
+use super::exec::{self, Program};
+use super::idmap::{IdMap, UserNamespace};
+use super::source::{self, BindOptions};
+use super::spec::{MountSource, MountSpec, NetworkNamespace, RuntimeSpec, SeccompSpec};
+use super::step::{Attachable, Step};
+use super::seccomp::{self, CHOWN_SYSCALLS, KernelVersion, Overrides, Subject};
+
+/// Everything a start needs, ready to run.
+#[derive(Debug)]
+pub struct Plan {
+    /// The namespaces of the first process.
+    pub namespaces: Namespaces,
+    /// What it does, in order.
+    pub steps: Vec<Step>,
+    /// What it executes at the end.
+    pub program: Program,
+}
+
+/// What a plan depends on beside the spec.
+#[derive(Clone, Copy, Debug)]
+pub struct Environment<'a> {
+    /// Whether the process is in a user namespace of ours.
+    pub user_namespace: UserNamespace,
+    /// The map of that namespace.
+    pub id_map: Option<IdMap>,
+    /// Any directory that exists: the root is hung upon it, out of sight.
+    pub anchor: &'a Path,
+}
+
+/// Plans the start of `spec` on the detached mount `rootfs`.
+///
+/// # Errors
+/// `Invalid` for a spec that makes no sense; those of preparing the mounts.
+pub fn plan(spec: &RuntimeSpec, rootfs: OwnedFd, environment: &Environment<'_>) -> Result<Plan> {
+    let mut steps = vec![
+        Step::FollowParent,
+        Step::NewSession,
+        Step::Hostname(spec.hostname.clone()),
+    ];
+    if spec.network == NetworkNamespace::Isolated {
+        steps.push(Step::Loopback);
+    }
+    steps.push(Step::PrivateMounts);
+    steps.push(Step::AttachRoot { mount: rootfs, at: environment.anchor.to_owned() });
+    for mount in &spec.mounts {
+        mount_steps(mount, environment, &mut steps)?;
+    }
+    steps.extend(spec.readonly_paths.iter().cloned().map(Step::ReadOnly));
+    steps.extend(spec.masked_paths.iter().cloned().map(Step::Mask));
+    steps.push(Step::WorkingDirectory(spec.process.cwd.clone()));
+    steps.push(Step::PivotRoot);
+    if spec.process.terminal {
+        steps.push(Step::Terminal { uid: spec.process.uid });
+    }
+    if spec.read_only_root {
+        steps.push(Step::ReadOnlyRoot);
+    }
+    process_steps(spec, environment, &mut steps)?;
+    let process = &spec.process;
+    let init = process.init.then(|| exec::sealed_program(crate::sys::init::INIT)).transpose()?;
+    let program = Program::new(&process.args, &process.env, init)?;
+    Ok(Plan { namespaces: namespaces(spec), steps, program })
+}
+
+fn namespaces(spec: &RuntimeSpec) -> Namespaces {
+    let always = Namespaces::MOUNT
+        .with(Namespaces::PID)
+        .with(Namespaces::UTS)
+        .with(Namespaces::IPC)
+        .with(Namespaces::CGROUP);
+    match spec.network {
+        NetworkNamespace::Isolated => always.with(Namespaces::NETWORK),
+        NetworkNamespace::Host => always,
+    }
+}
+
+fn mount_steps(
+    mount: &MountSpec,
+    environment: &Environment<'_>,
+    steps: &mut Vec<Step>,
+) -> Result<()> {
+    let attach = |mount: Attachable, target: PathBuf, is_dir: bool| Step::Attach {
+        mount,
+        target,
+        is_dir,
+    };
+    let target = fs::clean(&mount.target);
+    if target == Path::new("/") {
+        return Err(Error::invalid("cannot mount over the root directory of the container"));
+    }
+    match &mount.source {
+        MountSource::Proc => steps.push(attach(Attachable::Proc, target, true)),
+        MountSource::Sysfs => steps.push(attach(Attachable::Sysfs, target, true)),
+        MountSource::Tmpfs { size, mode, exec } => {
+            let tmpfs = source::tmpfs(*size, *mode, tmpfs_attributes(*exec, mount.read_only))?;
+            steps.push(attach(Attachable::Ready(tmpfs), target, true));
+        }
+        MountSource::Bind { path, recursive, propagation, owner } => {
+            let is_dir = match fs::metadata(path)? {
+                Some(metadata) => metadata.kind == FileKind::Directory,
+                None => {
+                    return Err(Error::not_found(format!(
+                        "mount source {} does not exist",
+                        path.display()
+                    ))
+                    .hint(format!("create it: mkdir -p {}", path.display())));
+                }
+            };
+            let options = BindOptions {
+                recursive: *recursive,
+                read_only: mount.read_only,
+                propagation: *propagation,
+                owner: *owner,
+            };
+            steps.push(attach(Attachable::Ready(source::bind(path, options)?), target, is_dir));
+        }
+        MountSource::Devices { shm_size } => {
+            device_steps(&target, *shm_size, environment.user_namespace, steps)?;
+        }
+    }
+    Ok(())
+}
+
+fn tmpfs_attributes(exec: bool, read_only: bool) -> MountAttrFlags {
+    let mut attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    attributes.set(MountAttrFlags::MOUNT_ATTR_NOEXEC, !exec);
+    attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, read_only);
+    attributes
+}
+
+fn device_steps(
+    dev: &Path,
+    shm_size: u64,
+    user_namespace: UserNamespace,
+    steps: &mut Vec<Step>,
+) -> Result<()> {
+    let mut attach = |mount: Attachable, target: PathBuf, is_dir: bool| {
+        steps.push(Step::Attach { mount, target, is_dir });
+    };
+    attach(Attachable::Ready(source::devices(user_namespace)?), dev.to_owned(), true);
+    attach(Attachable::Ready(source::devpts()?), dev.join("pts"), true);
+    let shm = source::tmpfs(Some(shm_size), 0o1777, tmpfs_attributes(false, false))?;
+    attach(Attachable::Ready(shm), dev.join("shm"), true);
+    attach(Attachable::Mqueue, dev.join("mqueue"), true);
+    if user_namespace == UserNamespace::Entered {
+        for (name, ..) in source::DEVICES {
+            let node = source::clone_tree(&Path::new("/dev").join(name), false)?;
+            attach(Attachable::Ready(node), dev.join(name), false);
+        }
+    }
+    Ok(())
+}
+
+fn process_steps(
+    spec: &RuntimeSpec,
+    environment: &Environment<'_>,
+    steps: &mut Vec<Step>,
+) -> Result<()> {
+    let process = &spec.process;
+    for limit in &process.rlimits {
+        let resource = resource(limit.resource)?;
+        steps.push(Step::Limit { resource, soft: limit.soft, hard: limit.hard });
+    }
+    if process.personality_32bit {
+        steps.push(Step::Personality32);
+    }
+    let single = environment.id_map == Some(IdMap::Single);
+    steps.push(Step::CloseDescriptors(process.keep_descriptors.clone()));
+    steps.push(Step::Credentials(Credentials {
+        uid: process.uid,
+        gid: process.gid,
+        groups: (!single).then(|| process.groups.clone()),
+        umask: process.umask,
+        capabilities: process.capabilities,
+        no_new_privileges: process.no_new_privileges,
+        filter: filter(&process.seccomp, process.capabilities)?,
+    }));
+    Ok(())
+}
+
+fn resource(number: u32) -> Result<Resource> {
+    // glibc's enum of resources; the numbers are the kernel's.
+    let all = [
+        Resource::RLIMIT_CPU,
+        Resource::RLIMIT_FSIZE,
+        Resource::RLIMIT_DATA,
+        Resource::RLIMIT_STACK,
+        Resource::RLIMIT_CORE,
+        Resource::RLIMIT_RSS,
+        Resource::RLIMIT_NPROC,
+        Resource::RLIMIT_NOFILE,
+        Resource::RLIMIT_MEMLOCK,
+        Resource::RLIMIT_AS,
+        Resource::RLIMIT_LOCKS,
+        Resource::RLIMIT_SIGPENDING,
+        Resource::RLIMIT_MSGQUEUE,
+        Resource::RLIMIT_NICE,
+        Resource::RLIMIT_RTPRIO,
+        Resource::RLIMIT_RTTIME,
+    ];
+    all.into_iter()
+        .find(|resource| *resource as u32 == number)
+        .ok_or_else(|| Error::invalid(format!("unknown resource limit {number}")))
+}
+
+/// The filter of `spec` for a process with `capabilities`; empty for none.
+fn filter(spec: &SeccompSpec, capabilities: CapabilitySet) -> Result<Vec<Instruction>> {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let kernel = KernelVersion::from_release(&release).unwrap_or(Subject::USUAL.kernel);
+    let subject = Subject { capabilities, kernel };
+    let program = match spec {
+        SeccompSpec::Unconfined => return Ok(Vec::new()),
+        SeccompSpec::Default { chown_succeeds } => {
+            let succeed: &[&str] = if *chown_succeeds { CHOWN_SYSCALLS } else { &[] };
+            seccomp::program(seccomp::default_policy(), &subject, Overrides { succeed })?
+        }
+        SeccompSpec::Profile(json) => {
+            let policy = seccomp::parse_profile(json.to_string().as_bytes())?;
+            let owned = seccomp::program(&policy, &subject, Overrides::default())?;
+            std::borrow::Cow::Owned(owned.into_owned())
+        }
+    };
+    let instruction = |filter: &seccomp::SockFilter| Instruction {
+        code: filter.code,
+        jt: filter.jt,
+        jf: filter.jf,
+        k: filter.k,
+    };
+    Ok(program.iter().map(instruction).collect())
+}

@@ -1,0 +1,287 @@
+//! Mounts that are prepared before the container's process exists, as
+//! detached mounts: descriptors of mounts that hang nowhere (fsmount(2),
+//! open_tree(2)). Everything that can fail for a reason of the user's (a
+//! missing directory, a file system without ID maps) fails here, with words.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+};
+
+use crate::error::{Error, Result};
+use crate::mount::{Mount, Overlay};
+use crate::sys::mount::{MountAttributes, READ_ONLY, set_attributes};
+
+use super::idmap::{self, UserNamespace};
+use super::spec::{HostOwner, Propagation};
+
+/// Device nodes of a minimal `/dev`: name, major, minor (devices.txt of the
+/// kernel; the list is that of config-linux.md, "Default Devices").
+pub const DEVICES: [(&str, u32, u32); 6] = [
+    ("null", 1, 3),
+    ("zero", 1, 5),
+    ("full", 1, 7),
+    ("random", 1, 8),
+    ("urandom", 1, 9),
+    ("tty", 5, 0),
+];
+
+/// Symbolic links of a minimal `/dev` (config-linux.md, "Default Filesystems"
+/// and "Dev symbolic links").
+const DEVICE_LINKS: [(&str, &str); 6] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("core", "/proc/kcore"),
+    ("ptmx", "pts/ptmx"),
+];
+
+/// A new file system of type `fstype`, detached. An option with an empty
+/// value is a flag.
+///
+/// # Errors
+/// Those of fsopen(2), fsconfig(2) and fsmount(2).
+pub fn new_filesystem(
+    fstype: &CStr,
+    options: &[(&CStr, &CStr)],
+    attributes: MountAttrFlags,
+) -> Result<OwnedFd, Errno> {
+    let context = fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for (key, value) in options {
+        if value.is_empty() {
+            fsconfig_set_flag(context.as_fd(), *key)?;
+        } else {
+            fsconfig_set_string(context.as_fd(), *key, *value)?;
+        }
+    }
+    fsconfig_create(context.as_fd())?;
+    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+}
+
+/// Mounts what storage produced, detached.
+///
+/// # Errors
+/// Those of the kernel, with the directory named, and a hint where overlayfs
+/// itself is what is missing.
+pub fn rootfs(mount: &Mount, user_namespace: UserNamespace) -> Result<OwnedFd> {
+    match mount {
+        Mount::Bind { source, read_only } => {
+            let tree = clone_tree(source, true)?;
+            if *read_only {
+                set_read_only(tree.as_fd(), source)?;
+            }
+            Ok(tree)
+        }
+        Mount::Overlay(overlay) => mount_overlay(overlay, user_namespace)
+            .map_err(|error| explain_overlay(error, user_namespace)),
+    }
+}
+
+fn mount_overlay(overlay: &Overlay, user_namespace: UserNamespace) -> Result<OwnedFd, Errno> {
+    let context = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    let set = |key: &CStr, value: &OsStr| fsconfig_set_string(context.as_fd(), key, value);
+    // One option a layer (Linux 6.5) has neither escapes nor a length limit.
+    let one_by_one = overlay.lower.iter().try_for_each(|layer| set(c"lowerdir+", layer.as_ref()));
+    match one_by_one {
+        Ok(()) => {}
+        Err(Errno::INVAL) => set(c"lowerdir", &joined(overlay))?,
+        Err(error) => return Err(error),
+    }
+    if let Some(upper) = &overlay.upper {
+        set(c"upperdir", upper.upper.as_ref())?;
+        set(c"workdir", upper.work.as_ref())?;
+        if upper.volatile {
+            // Linux 5.10; without it the mount only syncs more.
+            let _ = fsconfig_set_flag(context.as_fd(), c"volatile");
+        }
+    }
+    if user_namespace == UserNamespace::Entered {
+        // trusted.* attributes belong to the initial user namespace.
+        fsconfig_set_flag(context.as_fd(), c"userxattr")?;
+    }
+    fsconfig_create(context.as_fd())?;
+    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
+}
+
+/// The layers in one option: `:` separates, `\` escapes.
+fn joined(overlay: &Overlay) -> std::ffi::OsString {
+    let mut bytes = Vec::new();
+    for layer in &overlay.lower {
+        if !bytes.is_empty() {
+            bytes.push(b':');
+        }
+        for &byte in layer.as_os_str().as_bytes() {
+            if byte == b':' || byte == b'\\' {
+                bytes.push(b'\\');
+            }
+            bytes.push(byte);
+        }
+    }
+    OsStr::from_bytes(&bytes).to_owned()
+}
+
+fn explain_overlay(error: Errno, user_namespace: UserNamespace) -> Error {
+    let failed = Error::io_named("cannot mount the overlay of the root filesystem", error);
+    match error {
+        Errno::NODEV => failed.hint("the kernel has no overlayfs: modprobe overlay"),
+        Errno::PERM if user_namespace == UserNamespace::Entered => failed.hint(
+            "overlayfs in a user namespace needs Linux 5.11 or later; run as root otherwise",
+        ),
+        Errno::INVAL => failed.hint(
+            "the store must lie on a file system that can hold an overlay's upper directory \
+             (ext4, xfs, btrfs, tmpfs; not NFS, not another overlay): choose one with --root",
+        ),
+        _ => failed,
+    }
+}
+
+/// A detached copy of the mount at `path`, with those below it if
+/// `recursive`.
+///
+/// # Errors
+/// Those of open_tree(2), with the path.
+pub fn clone_tree(path: &Path, recursive: bool) -> Result<OwnedFd> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    open_tree(CWD, path, flags).map_err(|error| Error::io("bind", path, error))
+}
+
+fn set_read_only(tree: BorrowedFd<'_>, path: &Path) -> Result<()> {
+    let attributes =
+        MountAttributes { set: READ_ONLY, recursive: true, ..MountAttributes::default() };
+    set_attributes(tree, &attributes)
+        .map_err(|error| Error::io("make read-only", path, error))
+}
+
+/// How a path of the host is bound.
+#[derive(Clone, Copy, Debug)]
+pub struct BindOptions {
+    /// Whether mounts below come along.
+    pub recursive: bool,
+    /// Whether writes are refused.
+    pub read_only: bool,
+    /// How later mounts spread.
+    pub propagation: Propagation,
+    /// Whose files appear as root's.
+    pub owner: Option<HostOwner>,
+}
+
+/// A path of the host, detached.
+///
+/// # Errors
+/// Those of the kernel, with the path. A file system without ID maps is no
+/// error: the files then keep their owners.
+pub fn bind(path: &Path, options: BindOptions) -> Result<OwnedFd> {
+    let tree = clone_tree(path, options.recursive)?;
+    if let Some(owner) = options.owner {
+        map_owner(tree.as_fd(), path, owner)?;
+    }
+    if options.read_only {
+        set_read_only(tree.as_fd(), path)?;
+    }
+    let propagation = match options.propagation {
+        Propagation::Private => libc::MS_PRIVATE,
+        Propagation::Slave => libc::MS_SLAVE,
+        Propagation::Shared => libc::MS_SHARED,
+    };
+    let attributes =
+        MountAttributes { propagation, recursive: true, ..MountAttributes::default() };
+    set_attributes(&tree, &attributes)
+        .map_err(|error| Error::io("set the propagation of", path, error))?;
+    Ok(tree)
+}
+
+fn map_owner(tree: BorrowedFd<'_>, path: &Path, owner: HostOwner) -> Result<()> {
+    let namespace = idmap::owner_namespace(owner)?;
+    let attributes =
+        MountAttributes { id_map: Some(namespace.as_fd()), ..MountAttributes::default() };
+    match set_attributes(tree, &attributes) {
+        Ok(()) => Ok(()),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EPERM)) => {
+            log::info!("{}: the file system has no ID-mapped mounts", path.display());
+            Ok(())
+        }
+        Err(error) => Err(Error::io("map the owner of", path, error)),
+    }
+}
+
+/// An empty tmpfs.
+///
+/// # Errors
+/// Those of the kernel.
+pub fn tmpfs(size: Option<u64>, mode: u32, attributes: MountAttrFlags) -> Result<OwnedFd> {
+    let mode = CString::new(format!("{mode:o}")).unwrap_or_default();
+    let size = CString::new(size.map(|size| size.to_string()).unwrap_or_default())
+        .unwrap_or_default();
+    let mut options = vec![(c"mode", mode.as_c_str())];
+    if !size.is_empty() {
+        options.push((c"size", size.as_c_str()));
+    }
+    new_filesystem(c"tmpfs", &options, attributes)
+        .map_err(|error| Error::io_named("cannot mount a tmpfs", error))
+}
+
+/// A minimal `/dev`: links, directories, and the device nodes unless a user
+/// namespace forbids to make them (the child then binds the host's).
+///
+/// # Errors
+/// Those of the kernel.
+pub fn devices(user_namespace: UserNamespace) -> Result<OwnedFd> {
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_STRICTATIME;
+    let dev = tmpfs(Some(64 << 20), 0o755, attributes)?;
+    fill_devices(dev.as_fd(), user_namespace)
+        .map_err(|error| Error::io_named("cannot fill /dev", error))?;
+    Ok(dev)
+}
+
+fn fill_devices(dev: BorrowedFd<'_>, user_namespace: UserNamespace) -> Result<(), Errno> {
+    for (name, target) in DEVICE_LINKS {
+        rustix::fs::symlinkat(target, dev, name)?;
+    }
+    for name in ["pts", "shm", "mqueue"] {
+        rustix::fs::mkdirat(dev, name, Mode::from_raw_mode(0o755))?;
+    }
+    if user_namespace == UserNamespace::Entered {
+        return Ok(());
+    }
+    let mode = Mode::from_raw_mode(0o666);
+    for (name, major, minor) in DEVICES {
+        let device = rustix::fs::makedev(major, minor);
+        rustix::fs::mknodat(dev, name, FileType::CharacterDevice, mode, device)?;
+        // The umask has taken bits away.
+        rustix::fs::chmodat(dev, name, mode, AtFlags::empty())?;
+    }
+    Ok(())
+}
+
+/// A new devpts. Terminals belong to group 5 (`tty`) where it is mapped.
+///
+/// # Errors
+/// Those of the kernel.
+pub fn devpts() -> Result<OwnedFd> {
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    let options = [(c"ptmxmode", c"0666"), (c"mode", c"0620")];
+    let with_group = [options[0], options[1], (c"gid", c"5")];
+    new_filesystem(c"devpts", &with_group, attributes)
+        .or_else(|_| new_filesystem(c"devpts", &options, attributes))
+        .map_err(|error| Error::io_named("cannot mount a devpts", error))
+}
+
+/// Hangs the detached mount `mount` upon what `target` refers to.
+///
+/// # Errors
+/// Those of move_mount(2).
+pub fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(), Errno> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(mount, c"", target, c"", flags)
+}

@@ -1,0 +1,174 @@
+//! What a container is to be: the runtime's input, as plain data. The engine
+//! makes it from an image's config and the user's options; it holds no
+//! descriptor and names nothing that is not in it.
+//!
+//! It is the runtime spec's content (config.md, config-linux.md) with each
+//! string parsed, which is why it is not oci-spec's `Spec`: capabilities are a
+//! set, the filter is a choice, a mount is one of six known kinds.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::capability::CapabilitySet;
+
+/// A container, described.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuntimeSpec {
+    /// Host name in the new UTS namespace.
+    pub hostname: String,
+    /// Whether the root is mounted read-only.
+    pub read_only_root: bool,
+    /// What is mounted into the rootfs, in this order.
+    pub mounts: Vec<MountSpec>,
+    /// Paths that are covered: files by `/dev/null`, directories by an empty
+    /// read-only tmpfs. Missing ones are skipped.
+    pub masked_paths: Vec<PathBuf>,
+    /// Paths that are made read-only. Missing ones are skipped.
+    pub readonly_paths: Vec<PathBuf>,
+    /// Which network the container sees.
+    pub network: NetworkNamespace,
+    /// The program.
+    pub process: ProcessSpec,
+}
+
+/// The network namespace of a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NetworkNamespace {
+    /// A new one with nothing but loopback.
+    Isolated,
+    /// The caller's.
+    Host,
+}
+
+/// One mount.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountSpec {
+    /// What is mounted.
+    pub source: MountSource,
+    /// Where, as the container sees it; created if missing.
+    pub target: PathBuf,
+    /// Whether writes are refused.
+    pub read_only: bool,
+}
+
+/// What is mounted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MountSource {
+    /// A file or directory of the host with all that is mounted below it.
+    Bind {
+        /// Absolute.
+        path: PathBuf,
+        /// Whether mounts below come along.
+        recursive: bool,
+        /// How later mounts spread.
+        propagation: Propagation,
+        /// Whose files appear as the container's root's.
+        owner: Option<HostOwner>,
+    },
+    /// An empty file system in memory.
+    Tmpfs {
+        /// In bytes; half of the memory if `None`.
+        size: Option<u64>,
+        /// Permission bits of its root.
+        mode: u32,
+        /// Whether programs in it may run.
+        exec: bool,
+    },
+    /// procfs of the new PID namespace.
+    Proc,
+    /// sysfs.
+    Sysfs,
+    /// A minimal `/dev` with `pts`, `shm` and `mqueue`.
+    Devices {
+        /// Size of `/dev/shm` in bytes.
+        shm_size: u64,
+    },
+}
+
+/// Mount propagation (Documentation/filesystems/sharedsubtree).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Propagation {
+    /// None.
+    #[default]
+    Private,
+    /// From the host into the container.
+    Slave,
+    /// Both ways.
+    Shared,
+}
+
+/// The host's user whose files a bind mount shows as owned by root, and who
+/// owns what root writes there (an idmapped mount, mount_setattr(2)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostOwner {
+    /// Host user ID.
+    pub uid: u32,
+    /// Host group ID.
+    pub gid: u32,
+}
+
+/// The program and the state it starts in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessSpec {
+    /// Command and arguments; the command is looked up in `PATH`.
+    pub args: Vec<String>,
+    /// `NAME=value`.
+    pub env: Vec<String>,
+    /// Working directory; created if missing, as docker does.
+    pub cwd: PathBuf,
+    /// Whether envbox's init is PID 1 and the program its child.
+    pub init: bool,
+    /// Whether the program gets a new terminal.
+    pub terminal: bool,
+    /// Numeric user.
+    pub uid: u32,
+    /// Numeric group.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+    /// File mode creation mask.
+    pub umask: u32,
+    /// Resource limits.
+    pub rlimits: Vec<RlimitSpec>,
+    /// The bounding set, and for root also permitted and effective.
+    pub capabilities: CapabilitySet,
+    /// Whether set-user-ID programs give nothing.
+    pub no_new_privileges: bool,
+    /// The system call filter.
+    pub seccomp: SeccompSpec,
+    /// Whether uname(2) tells a 32-bit machine.
+    pub personality_32bit: bool,
+    /// Descriptors that are passed on under their own numbers.
+    pub keep_descriptors: Vec<i32>,
+}
+
+/// One resource limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RlimitSpec {
+    /// `RLIMIT_*` of getrlimit(2).
+    pub resource: u32,
+    /// Soft limit; `u64::MAX` for none.
+    pub soft: u64,
+    /// Hard limit; `u64::MAX` for none.
+    pub hard: u64,
+}
+
+/// Which system call filter a container gets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SeccompSpec {
+    /// Docker's default policy for the capabilities that the process has.
+    Default {
+        /// With a single ID there is nobody to give a file to: chown(2) and
+        /// its kin succeed and change nothing.
+        chown_succeeds: bool,
+    },
+    /// None.
+    Unconfined,
+    /// A profile in docker's JSON form.
+    Profile(serde_json::Value),
+}

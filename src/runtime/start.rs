@@ -1,0 +1,149 @@
+//! Starts a plan: clones the first process, lets it run the steps, and waits
+//! until the program runs or is known not to.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::unistd::Pid;
+
+use crate::error::{Error, Kind, Result};
+use crate::sys::process::{self, Child};
+
+use super::channel::{self, Report};
+use super::plan::Plan;
+use super::step::Progress;
+
+/// A program that runs.
+#[derive(Debug)]
+pub struct Started {
+    /// The container's first process.
+    pub pid: Pid,
+    /// Readable when it has ended.
+    pub pidfd: OwnedFd,
+    /// The master of its terminal, if it has one.
+    pub terminal: Option<OwnedFd>,
+}
+
+/// Why a program does not run.
+#[derive(Debug)]
+pub enum StartError {
+    /// The container could not be made.
+    Setup(Error),
+    /// There is no such program in it: exit status 127.
+    NotFound(Error),
+    /// The program cannot be executed: exit status 126.
+    NotExecutable(Error),
+}
+
+/// Starts `plan`. On success the first process is a child of this one and
+/// dies with it.
+///
+/// # Errors
+/// See [`StartError`]; nothing is left running.
+pub fn start(plan: Plan) -> Result<Started, StartError> {
+    let fail = |error| StartError::Setup(Error::io_named("cannot start the container", error));
+    let (parent, mine) = crate::sys::socket::pair().map_err(fail)?;
+    let (mut mine, mut others) = (Some(mine), Some(parent));
+    let child = process::clone(plan.namespaces, || {
+        drop(others.take());
+        match mine.take() {
+            Some(socket) => run(&plan, socket),
+            None => 1,
+        }
+    })
+    .map_err(fail)?;
+    drop(mine);
+    let Some(parent) = others else {
+        return Err(fail(std::io::Error::from_raw_os_error(libc::EBADF)));
+    };
+    let result = wait(&plan, &parent);
+    match result {
+        Ok(terminal) => Ok(Started { pid: child.pid, pidfd: child.pidfd, terminal }),
+        Err(error) => {
+            reap(&child);
+            Err(error)
+        }
+    }
+}
+
+/// The first process: every step, then the program. Does not return to the
+/// caller's code; the number is its exit status when all has failed.
+fn run(plan: &Plan, socket: OwnedFd) -> i32 {
+    let mut progress = Progress::new(socket);
+    process::reset_signals();
+    // Between here and execve(2) the process holds descriptors of the host.
+    // Nothing else lives in the namespaces yet, and this keeps whoever joins
+    // them from looking.
+    let _ = rustix::process::set_dumpable_behavior(
+        rustix::process::DumpableBehavior::NotDumpable,
+    );
+    for (number, step) in (0..).zip(&plan.steps) {
+        if let Err(errno) = step.run(&mut progress) {
+            channel::send_failure(&progress.parent, number, errno.raw_os_error());
+            return 1;
+        }
+    }
+    let errno = plan.program.execute(&progress.parent);
+    channel::send_exec_failure(&progress.parent, errno as i32);
+    1
+}
+
+/// Reads reports until the program runs.
+fn wait(plan: &Plan, socket: &OwnedFd) -> Result<Option<OwnedFd>, StartError> {
+    let mut terminal = None;
+    loop {
+        let report = channel::receive_report(socket.as_fd()).map_err(|error| {
+            StartError::Setup(Error::io_named("cannot hear from the container", error))
+        })?;
+        match report {
+            Report::End => return Ok(terminal),
+            Report::Terminal(master) => terminal = Some(master),
+            Report::ExecFailed(errno) => return Err(explain_exec(plan, Errno::from_raw(errno))),
+            Report::StepFailed(number, errno) => {
+                return Err(StartError::Setup(explain_step(plan, number, errno)));
+            }
+        }
+    }
+}
+
+fn explain_step(plan: &Plan, number: u32, errno: i32) -> Error {
+    let step = plan.steps.get(number as usize).map(ToString::to_string).unwrap_or_default();
+    let errno = std::io::Error::from_raw_os_error(errno);
+    let error = Error::io_named(format!("cannot {step}"), errno);
+    match plan.steps.get(number as usize) {
+        Some(super::step::Step::Limit { .. }) => error.hint(
+            "only a privileged user can raise a hard limit; ask for less, or for none",
+        ),
+        _ => error,
+    }
+}
+
+fn explain_exec(plan: &Plan, errno: Errno) -> StartError {
+    let command = plan.program.command();
+    let error = |text: String| Error::new(Kind::NotFound, text);
+    match errno {
+        Errno::ENOENT if command.contains('/') => StartError::NotFound(
+            error(format!("exec {command:?}: no such file or directory")).hint(
+                "either the file or the interpreter that it names is not in the image",
+            ),
+        ),
+        Errno::ENOENT => StartError::NotFound(error(format!(
+            "exec {command:?}: executable file not found in $PATH"
+        ))),
+        Errno::ENOEXEC => StartError::NotExecutable(
+            Error::new(Kind::Unsupported, format!("exec {command:?}: exec format error")).hint(
+                "the file is for another architecture, or a script without #! at its beginning",
+            ),
+        ),
+        errno => StartError::NotExecutable(Error::new(
+            Kind::Denied,
+            format!("exec {command:?}: {}", errno.desc().to_lowercase()),
+        )),
+    }
+}
+
+fn reap(child: &Child) {
+    // It has reported a failure and exits; if it does not, it is killed.
+    let _ = rustix::process::pidfd_send_signal(&child.pidfd, rustix::process::Signal::KILL);
+    let _ = nix::sys::wait::waitpid(child.pid, None);
+}

@@ -1,0 +1,217 @@
+//! Processes: fork and clone for a process with one thread, and what a child
+//! needs before it executes something.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::unistd::Pid;
+
+/// The namespaces of a new process: `CLONE_NEW*` flags of clone(2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Namespaces {
+    flags: libc::c_int,
+}
+
+impl Namespaces {
+    /// No new namespace.
+    pub const NONE: Self = Self { flags: 0 };
+    /// Mounts.
+    pub const MOUNT: Self = Self { flags: libc::CLONE_NEWNS };
+    /// Process IDs.
+    pub const PID: Self = Self { flags: libc::CLONE_NEWPID };
+    /// Host and domain name.
+    pub const UTS: Self = Self { flags: libc::CLONE_NEWUTS };
+    /// System V IPC and POSIX message queues.
+    pub const IPC: Self = Self { flags: libc::CLONE_NEWIPC };
+    /// Network.
+    pub const NETWORK: Self = Self { flags: libc::CLONE_NEWNET };
+    /// The root of the cgroup hierarchy.
+    pub const CGROUP: Self = Self { flags: libc::CLONE_NEWCGROUP };
+    /// User and group IDs.
+    pub const USER: Self = Self { flags: libc::CLONE_NEWUSER };
+
+    /// Both sets together.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self { flags: self.flags | other.flags }
+    }
+
+    /// True if all of `other` is in this set.
+    pub const fn contains(self, other: Self) -> bool {
+        self.flags & other.flags == other.flags
+    }
+}
+
+/// Fails unless this process has exactly one thread: only then may a forked
+/// child allocate, and only then does unshare(2) of a user namespace work.
+///
+/// # Errors
+/// `Other` with the number of threads; those of reading `/proc/self/task`.
+pub fn ensure_single_threaded() -> io::Result<()> {
+    // The link count of the directory is 2 plus the number of tasks.
+    let stat = rustix::fs::stat("/proc/self/task")?;
+    match stat.st_nlink {
+        3 => Ok(()),
+        links => Err(io::Error::other(format!(
+            "cannot fork: the process has {} threads",
+            links.saturating_sub(2)
+        ))),
+    }
+}
+
+/// Forks. The child runs `child` and exits with the status it returns; it
+/// never returns to the caller's code.
+///
+/// # Errors
+/// Those of fork(2), and [`ensure_single_threaded`]'s.
+pub fn fork(child: impl FnOnce() -> i32) -> io::Result<Pid> {
+    ensure_single_threaded()?;
+    // SAFETY: the process has one thread, so no lock is held by a thread that
+    // the child lacks, and the child may do whatever the parent may.
+    match unsafe { nix::unistd::fork() }? {
+        nix::unistd::ForkResult::Parent { child } => Ok(child),
+        nix::unistd::ForkResult::Child => exit_now(child()),
+    }
+}
+
+/// A child and the descriptor that stands for it (pidfd_open(2)).
+#[derive(Debug)]
+pub struct Child {
+    /// Its process ID as this process sees it.
+    pub pid: Pid,
+    /// Readable when it has ended.
+    pub pidfd: OwnedFd,
+}
+
+/// As [`fork`], with the child in new `namespaces`; it is PID 1 where a PID
+/// namespace is among them.
+///
+/// # Errors
+/// Those of clone(2), and [`ensure_single_threaded`]'s.
+pub fn clone(namespaces: Namespaces, child: impl FnOnce() -> i32) -> io::Result<Child> {
+    ensure_single_threaded()?;
+    let flags = namespaces.flags | libc::CLONE_PIDFD | libc::SIGCHLD;
+    let mut pidfd: RawFd = -1;
+    // SAFETY: without CLONE_VM and with a null stack this is fork with flags:
+    // the child goes on with a copy of this stack. The kernel writes one
+    // descriptor to `pidfd`, the third argument on x86-64 and arm64 alike;
+    // the other arguments are not read without their flags.
+    let pid = unsafe {
+        libc::syscall(
+            libc::SYS_clone,
+            libc::c_long::from(flags),
+            0_usize,
+            &raw mut pidfd,
+            0_usize,
+            0_usize,
+        )
+    };
+    match pid {
+        -1 => Err(io::Error::last_os_error()),
+        0 => exit_now(child()),
+        pid => Ok(Child {
+            pid: Pid::from_raw(i32::try_from(pid).map_err(io::Error::other)?),
+            // SAFETY: the kernel made this descriptor for us in this call.
+            pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
+        }),
+    }
+}
+
+/// Leaves the process at once: no destructor, no buffer is flushed. For
+/// forked children, whose buffers are copies of their parent's.
+pub fn exit_now(status: i32) -> ! {
+    // SAFETY: _exit(2) has no preconditions.
+    unsafe { libc::_exit(status) }
+}
+
+/// Puts every signal back to its default and unblocks all: dispositions that
+/// are "ignored" survive execve(2), and a command must not inherit ours.
+pub fn reset_signals() {
+    for number in 1..=libc::SIGRTMAX() {
+        // SAFETY: SIG_DFL installs no handler; numbers that cannot be set
+        // (SIGKILL, SIGSTOP, libc's own) are refused without effect.
+        unsafe { libc::signal(number, libc::SIG_DFL) };
+    }
+    // sigprocmask cannot fail for a valid `how`.
+    let _ = nix::sys::signal::SigSet::empty().thread_set_mask();
+}
+
+/// Marks every descriptor from 3 on to be closed at execve(2), except those
+/// in `keep`, whose mark is removed.
+///
+/// # Errors
+/// Those of close_range(2) and fcntl(2).
+pub fn close_on_exec_except(keep: &[RawFd]) -> io::Result<()> {
+    // SAFETY: sets a flag on descriptors; closes none of them now.
+    let result = unsafe {
+        libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    for &number in keep {
+        // SAFETY: the caller names descriptors that it knows to be open; a
+        // closed one gives EBADF.
+        let fd = unsafe { BorrowedFd::borrow_raw(number) };
+        rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())?;
+    }
+    Ok(())
+}
+
+/// Sets the parent-death signal: this process gets SIGKILL when its parent
+/// ends. Returns false if the parent, which was `parent`, has ended already.
+///
+/// # Errors
+/// Those of prctl(2).
+pub fn die_with_parent(parent: &OwnedFd) -> io::Result<bool> {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    let mut fds = [rustix::event::PollFd::new(parent, rustix::event::PollFlags::IN)];
+    let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+    // The parent holds the other end of a socket: hung up means gone.
+    rustix::event::poll(&mut fds, Some(&now))?;
+    Ok(!fds[0].revents().contains(rustix::event::PollFlags::HUP))
+}
+
+/// The raw number of a descriptor, for a program's command line.
+pub fn number_of(fd: &OwnedFd) -> RawFd {
+    fd.as_raw_fd()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::wait::{WaitStatus, waitpid};
+
+    #[test]
+    fn namespaces_add_up() {
+        let both = Namespaces::PID.with(Namespaces::UTS);
+        assert!(both.contains(Namespaces::PID) && both.contains(Namespaces::UTS));
+        assert!(!both.contains(Namespaces::MOUNT));
+    }
+
+    #[test]
+    fn refuses_to_fork_with_threads() {
+        // The test runner itself has a thread for each test.
+        assert!(ensure_single_threaded().is_err());
+        assert!(fork(|| 0).is_err());
+    }
+
+    #[test]
+    fn resets_signals_in_a_child() {
+        // SAFETY: the child calls only async-signal-safe functions.
+        match unsafe { nix::unistd::fork() }.unwrap() {
+            nix::unistd::ForkResult::Parent { child } => {
+                let status = waitpid(child, None).unwrap();
+                assert!(matches!(status, WaitStatus::Signaled(_, nix::sys::signal::SIGTERM, _)));
+            }
+            nix::unistd::ForkResult::Child => {
+                // SAFETY: changes dispositions of this child alone.
+                unsafe { libc::signal(libc::SIGTERM, libc::SIG_IGN) };
+                reset_signals();
+                // SAFETY: sends a signal to this child.
+                unsafe { libc::raise(libc::SIGTERM) };
+                exit_now(0)
+            }
+        }
+    }
+}
