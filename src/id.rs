@@ -88,9 +88,8 @@ impl FromStr for ContainerName {
         if valid {
             return Ok(Self(name.to_owned()));
         }
-        Err(Error::invalid(format!("invalid container name {text:?}")).hint(
-            "use two or more of [a-zA-Z0-9_.-], the first a letter or a digit",
-        ))
+        Err(Error::invalid(format!("invalid container name {text:?}"))
+            .hint("use two or more of [a-zA-Z0-9_.-], the first a letter or a digit"))
     }
 }
 

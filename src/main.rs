@@ -1,3 +1,5 @@
-//! The binary.
+//! The binary: the command line and nothing else.
 
-fn main() {}
+fn main() {
+    std::process::exit(envbox::cli::run(std::env::args_os()));
+}

@@ -209,11 +209,9 @@ fn valid_component(component: &str) -> bool {
     let (Some(&first), Some(&last)) = (bytes.first(), bytes.last()) else { return false };
     alphanumeric(first)
         && alphanumeric(last)
-        && component
-            .split(|c: char| alphanumeric(c as u8) && c.is_ascii())
-            .all(|separator| {
-                matches!(separator, "" | "." | "_" | "__") || separator.bytes().all(|b| b == b'-')
-            })
+        && component.split(|c: char| alphanumeric(c as u8) && c.is_ascii()).all(|separator| {
+            matches!(separator, "" | "." | "_" | "__") || separator.bytes().all(|b| b == b'-')
+        })
 }
 
 fn is_encoded_digest(text: &str) -> bool {
@@ -261,8 +259,26 @@ mod tests {
         let id = Digest::of(b"").encoded();
         let long = "a/".repeat(128) + "a";
         for text in [
-            "", ":", "x:", "X", "a/B", "a//b", "-a", "a-", "a..b", "a___b", "x:-t", "x@sha256:1",
-            "x y", "ä", "h:x/a", "[::g]/x", "/a", "a/", &id, &long,
+            "",
+            ":",
+            "x:",
+            "X",
+            "a/B",
+            "a//b",
+            "-a",
+            "a-",
+            "a..b",
+            "a___b",
+            "x:-t",
+            "x@sha256:1",
+            "x y",
+            "ä",
+            "h:x/a",
+            "[::g]/x",
+            "/a",
+            "a/",
+            &id,
+            &long,
         ] {
             assert!(text.parse::<ImageRef>().is_err(), "{text}");
         }

@@ -1,4 +1,7 @@
 //! The integration tests, one binary: what needs a process, a kernel or the
 //! whole source tree. Edge cases of a module are unit tests beside it.
 
+mod architecture;
+mod cli;
+mod harness;
 mod init;

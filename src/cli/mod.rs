@@ -1,4 +1,35 @@
-//! TBD.
+//! The command line: the only floor that sees terminal, environment and exit
+//! code. What was typed is in `args`; each verb has a file in `command`; the
+//! engine does the work, and here it is printed.
 
+mod args;
+mod command;
+mod environment;
+mod exit;
 pub mod output;
 pub mod template;
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use args::{Arguments, Verb};
+
+/// Runs the command line `arguments`; the number is the exit status.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
+    // What is written for a container must not depend on the caller's umask.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let parsed = match Arguments::try_parse_from(arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => return exit::usage(&error),
+    };
+    let engine = match environment::engine(&parsed.global) {
+        Ok(engine) => engine,
+        Err(error) => return exit::failure(&error),
+    };
+    let result = match parsed.verb {
+        Verb::Shell(shell) => command::shell::run(&engine, *shell),
+        Verb::Profile(profile) => command::profile::run(&engine, profile),
+    };
+    result.unwrap_or_else(|error| exit::failure(&error))
+}

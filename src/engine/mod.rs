@@ -1,5 +1,111 @@
-//! TBD.
+//! What a user can ask for, one file each; composes the floors below and
+//! returns data. It neither prints nor reads the environment: a server could
+//! stand beside the cli and offer the same.
 
+mod bundle;
+mod fallback;
+mod host;
+mod launch;
 pub mod options;
 pub mod profile;
+mod profiles;
 pub mod project;
+mod request;
+mod running;
+mod settings;
+mod shell;
+mod tree;
+mod users;
+
+use std::cell::OnceCell;
+
+use crate::error::{Error, Kind, Result};
+use crate::store::Store;
+
+pub use host::Host;
+pub use launch::Ended;
+pub use profiles::ProfileSummary;
+pub use settings::Settings;
+pub use shell::ShellRequest;
+
+/// Something that the user should know and that is no error.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// What is so.
+    pub message: String,
+    /// What to do about it, where something can be done.
+    pub hint: Option<String>,
+}
+
+/// The engine, for one command.
+pub struct Engine {
+    settings: Settings,
+    host: OnceCell<Host>,
+    store: OnceCell<Store>,
+    notify: Box<dyn Fn(&Notice)>,
+}
+
+impl Engine {
+    /// An engine that has touched nothing yet. `notify` is called for what
+    /// the user should know while a command runs.
+    pub fn new(settings: Settings, notify: Box<dyn Fn(&Notice)>) -> Self {
+        Self { settings, host: OnceCell::new(), store: OnceCell::new(), notify }
+    }
+
+    fn notify(&self, message: String, hint: Option<&str>) {
+        (self.notify)(&Notice { message, hint: hint.map(str::to_owned) });
+    }
+
+    /// What the engine was told.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// How this process may act: root as it is, anybody else as root of a
+    /// user namespace, which is entered at the first call. Must come before
+    /// any thread starts.
+    ///
+    /// # Errors
+    /// Each obstacle by its name.
+    pub fn host(&self) -> Result<&Host> {
+        if let Some(host) = self.host.get() {
+            return Ok(host);
+        }
+        let host = Host::prepare(&self.settings)?;
+        Ok(self.host.get_or_init(|| host))
+    }
+
+    /// The store, for commands that change it; created if missing.
+    ///
+    /// # Errors
+    /// Those of [`Engine::host`] and [`Store::open`].
+    pub fn store(&self) -> Result<&Store> {
+        self.host()?;
+        if let Some(store) = self.store.get() {
+            return Ok(store);
+        }
+        let store = Store::open(&self.settings.store)?;
+        Ok(self.store.get_or_init(|| store))
+    }
+
+    /// The store, for commands that only read; `None` if there is none yet.
+    ///
+    /// # Errors
+    /// Those of [`Store::open_existing`].
+    pub fn existing_store(&self) -> Result<Option<&Store>> {
+        if self.store.get().is_none()
+            && let Some(store) = Store::open_existing(&self.settings.store)?
+        {
+            return Ok(Some(self.store.get_or_init(|| store)));
+        }
+        Ok(self.store.get())
+    }
+
+    /// The store of a command that names something in it.
+    fn store_with(&self, what: &str, name: &str) -> Result<&Store> {
+        self.existing_store()?.ok_or_else(|| {
+            Error::new(Kind::NotFound, format!("no such {what}: {name}"))
+                .hint("there is no image yet: envbox import DIRECTORY NAME")
+        })
+    }
+}

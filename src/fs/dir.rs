@@ -152,8 +152,8 @@ impl Dir {
     /// # Errors
     /// Those of fstat(2).
     pub fn own_metadata(&self) -> Result<Metadata> {
-        let stat = rustix::fs::fstat(&self.fd)
-            .map_err(|error| Error::io("look at", &self.path, error))?;
+        let stat =
+            rustix::fs::fstat(&self.fd).map_err(|error| Error::io("look at", &self.path, error))?;
         Ok(Metadata::from(&stat))
     }
 
@@ -213,10 +213,8 @@ impl Dir {
     /// # Errors
     /// Those of utimensat(2).
     pub fn set_mtime(&self, name: &OsStr, mtime: Timestamp) -> Result<()> {
-        let time = rustix::fs::Timespec {
-            tv_sec: mtime.seconds,
-            tv_nsec: i64::from(mtime.nanoseconds),
-        };
+        let time =
+            rustix::fs::Timespec { tv_sec: mtime.seconds, tv_nsec: i64::from(mtime.nanoseconds) };
         let times = rustix::fs::Timestamps { last_access: time, last_modification: time };
         rustix::fs::utimensat(&self.fd, name, &times, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|error| self.fail("set the time of", name, error))

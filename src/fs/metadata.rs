@@ -116,7 +116,7 @@ impl From<&rustix::fs::Stat> for Metadata {
             },
             rdev: (rustix::fs::major(device), rustix::fs::minor(device)),
             inode: (stat.st_dev, stat.st_ino),
-            links: u64::from(stat.st_nlink),
+            links: stat.st_nlink,
             blocks: u64::try_from(stat.st_blocks).unwrap_or(0),
         }
     }

@@ -150,6 +150,20 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     replace(path, bytes, true)
 }
 
+/// Writes a small file of this process's own, readable by all, which nobody
+/// reads before it is whole.
+///
+/// # Errors
+/// Those of open(2) and write(2), with the path.
+pub fn write_plain(path: &Path, bytes: &[u8]) -> Result<()> {
+    let write = || {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o644);
+        options.open(path)?.write_all(bytes)
+    };
+    write().map_err(|error| Error::io("write", path, error))
+}
+
 /// As [`write_atomic`] without fsync: for volatile state that need not
 /// survive a crash of the host.
 ///

@@ -64,9 +64,9 @@ impl Rootfs {
     /// Those of openat2(2).
     pub fn metadata(&self, path: &Path) -> Result<Option<Metadata>> {
         match self.openat(path, OFlags::PATH) {
-            Ok(fd) => metadata_of(fd.as_fd())
-                .map(Some)
-                .map_err(|error| self.fail("look at", path, error)),
+            Ok(fd) => {
+                metadata_of(fd.as_fd()).map(Some).map_err(|error| self.fail("look at", path, error))
+            }
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
             Err(error) => Err(self.fail("look at", path, error)),
         }

@@ -113,7 +113,7 @@ mod tests {
         std::fs::create_dir_all(&deep).unwrap();
         std::os::unix::fs::symlink(&outside, deep.join("link")).unwrap();
         std::fs::write(tree.join("file"), "x").unwrap();
-        std::fs::set_permissions(tree.join("d"), std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(tree.join("d"), std::fs::Permissions::from_mode(0o0)).unwrap();
         remove_tree(&tree).unwrap();
         assert!(!tree.exists());
         assert!(outside.join("kept").exists());

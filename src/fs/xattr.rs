@@ -45,8 +45,7 @@ pub fn list_xattrs(dir: &Dir, name: &OsStr) -> Result<Vec<OsString>> {
 /// # Errors
 /// Those of lgetxattr(2), with the path.
 pub fn read_xattr(dir: &Dir, name: &OsStr, attribute: &OsStr) -> Result<Option<Vec<u8>>> {
-    xattr::get(through_proc(dir, name), attribute)
-        .map_err(|error| fail("read", dir, name, error))
+    xattr::get(through_proc(dir, name), attribute).map_err(|error| fail("read", dir, name, error))
 }
 
 /// Sets `attribute` of `name`, itself if it is a symbolic link.

@@ -167,9 +167,8 @@ impl Client {
         }
         rustix::io::retry_on_intr(|| poll(&mut fds, None))
             .map_err(|error| Error::io_named("cannot wait for the container", error))?;
-        let at = |index: Option<usize>| {
-            index.map_or(PollFlags::empty(), |index| fds[index].revents())
-        };
+        let at =
+            |index: Option<usize>| index.map_or(PollFlags::empty(), |index| fds[index].revents());
         Ok(Ready {
             monitor: !fds[0].revents().is_empty(),
             signal: !fds[1].revents().is_empty(),
@@ -188,11 +187,8 @@ impl Client {
             (Signal::SIGINT | Signal::SIGTERM, _) => self.requests_to_end += 1,
             _ => {}
         }
-        let number = if self.requests_to_end >= PATIENCE {
-            Signal::SIGKILL as i32
-        } else {
-            signal as i32
-        };
+        let number =
+            if self.requests_to_end >= PATIENCE { Signal::SIGKILL as i32 } else { signal as i32 };
         // A monitor that is gone is seen by the next poll.
         let _ = send(&self.monitor, &ToMonitor::Signal(number), None);
         if signal == Signal::SIGTSTP {

@@ -66,8 +66,7 @@ fn let_go() -> io::Result<()> {
 /// back. `None` if the client went first.
 fn watch(client: OwnedFd, pidfd: &OwnedFd) -> Option<OwnedFd> {
     loop {
-        let mut fds =
-            [PollFd::new(pidfd, PollFlags::IN), PollFd::new(&client, PollFlags::IN)];
+        let mut fds = [PollFd::new(pidfd, PollFlags::IN), PollFd::new(&client, PollFlags::IN)];
         match poll(&mut fds, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(_) => return None,

@@ -98,8 +98,11 @@ impl Pump {
 
     /// Shows the rest after the container has ended: until nothing is left.
     pub fn drain(&mut self) {
+        if self.output_ended {
+            return;
+        }
         let mut buffer = [0; 16 * 1024];
-        while !self.output_ended {
+        loop {
             match rustix::io::read(self.master.as_fd(), &mut buffer) {
                 Ok(0) => return,
                 Ok(count) if write_all(&buffer[..count]).is_ok() => {}

@@ -11,5 +11,8 @@
 mod image;
 mod manifest;
 
-pub use image::{Empty, ExecParameters, Healthcheck, History, ImageConfig, NameSet, RootfsDiffs, to_canonical_json};
+pub use image::{
+    Empty, ExecParameters, Healthcheck, History, ImageConfig, NameSet, RootfsDiffs,
+    to_canonical_json,
+};
 pub use manifest::{Descriptor, Index, Manifest, media_type};

@@ -66,9 +66,7 @@ pub fn receive_report(socket: impl AsFd) -> io::Result<Report> {
         (0, _) => Ok(Report::End),
         (1, Some(master)) => Ok(Report::Terminal(master)),
         (4, _) => Ok(Report::ExecFailed(i32::from_ne_bytes(word(0)))),
-        (8, _) => {
-            Ok(Report::StepFailed(u32::from_ne_bytes(word(0)), i32::from_ne_bytes(word(4))))
-        }
+        (8, _) => Ok(Report::StepFailed(u32::from_ne_bytes(word(0)), i32::from_ne_bytes(word(4)))),
         _ => Err(io::Error::new(io::ErrorKind::InvalidData, "unknown report of the container")),
     }
 }

@@ -88,9 +88,8 @@ impl Program {
     fn find(&self) -> Result<&CStr, Errno> {
         let mut worst = Errno::ENOENT;
         for candidate in &self.candidates {
-            let is_dir = rustix::fs::stat(candidate.as_c_str()).is_ok_and(|stat| {
-                FileType::from_raw_mode(stat.st_mode) == FileType::Directory
-            });
+            let is_dir = rustix::fs::stat(candidate.as_c_str())
+                .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
             if is_dir {
                 worst = Errno::EACCES;
                 continue;

@@ -31,3 +31,5 @@ pub mod spec;
 pub mod start;
 pub mod step;
 pub mod terminal;
+
+pub use plan::hard_limit;

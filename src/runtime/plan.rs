@@ -4,22 +4,20 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use nix::sys::resource::Resource;
-use rustix::mount::MountAttrFlags;
-
 use crate::error::{Error, Result};
 use crate::fs::{self, FileKind};
 use crate::sys::process::Namespaces;
 use crate::sys::seccomp::Instruction;
+use nix::sys::resource::Resource;
 
 use super::capability::CapabilitySet;
 use super::credentials::Credentials;
 use super::exec::{self, Program};
 use super::idmap::{IdMap, UserNamespace};
-use super::source::{self, BindOptions};
-use super::spec::{MountSource, MountSpec, NetworkNamespace, RuntimeSpec, SeccompSpec};
-use super::step::{Attachable, Step};
 use super::seccomp::{self, CHOWN_SYSCALLS, KernelVersion, Overrides, Subject};
+use super::source::{self, BindOptions};
+use super::spec::{Access, MountSource, MountSpec, NetworkNamespace, RuntimeSpec, SeccompSpec};
+use super::step::{Attachable, Step};
 
 /// Everything a start needs, ready to run.
 #[derive(Debug)]
@@ -48,11 +46,8 @@ pub struct Environment<'a> {
 /// # Errors
 /// `Invalid` for a spec that makes no sense; those of preparing the mounts.
 pub fn plan(spec: &RuntimeSpec, rootfs: OwnedFd, environment: &Environment<'_>) -> Result<Plan> {
-    let mut steps = vec![
-        Step::FollowParent,
-        Step::NewSession,
-        Step::Hostname(spec.hostname.clone()),
-    ];
+    let mut steps =
+        vec![Step::FollowParent, Step::NewSession, Step::Hostname(spec.hostname.clone())];
     if spec.network == NetworkNamespace::Isolated {
         steps.push(Step::Loopback);
     }
@@ -95,11 +90,8 @@ fn mount_steps(
     environment: &Environment<'_>,
     steps: &mut Vec<Step>,
 ) -> Result<()> {
-    let attach = |mount: Attachable, target: PathBuf, is_dir: bool| Step::Attach {
-        mount,
-        target,
-        is_dir,
-    };
+    let attach =
+        |mount: Attachable, target: PathBuf, is_dir: bool| Step::Attach { mount, target, is_dir };
     let target = fs::clean(&mount.target);
     if target == Path::new("/") {
         return Err(Error::invalid("cannot mount over the root directory of the container"));
@@ -107,8 +99,12 @@ fn mount_steps(
     match &mount.source {
         MountSource::Proc => steps.push(attach(Attachable::Proc, target, true)),
         MountSource::Sysfs => steps.push(attach(Attachable::Sysfs, target, true)),
-        MountSource::Tmpfs { size, mode, exec } => {
-            let tmpfs = source::tmpfs(*size, *mode, tmpfs_attributes(*exec, mount.read_only))?;
+        MountSource::Tmpfs { options } => {
+            let mut options = options.clone();
+            if mount.access != Access::Writable {
+                options.push("ro".into());
+            }
+            let tmpfs = source::tmpfs(&options)?;
             steps.push(attach(Attachable::Ready(tmpfs), target, true));
         }
         MountSource::Bind { path, recursive, propagation, owner } => {
@@ -124,7 +120,7 @@ fn mount_steps(
             };
             let options = BindOptions {
                 recursive: *recursive,
-                read_only: mount.read_only,
+                access: mount.access,
                 propagation: *propagation,
                 owner: *owner,
             };
@@ -135,13 +131,6 @@ fn mount_steps(
         }
     }
     Ok(())
-}
-
-fn tmpfs_attributes(exec: bool, read_only: bool) -> MountAttrFlags {
-    let mut attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-    attributes.set(MountAttrFlags::MOUNT_ATTR_NOEXEC, !exec);
-    attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, read_only);
-    attributes
 }
 
 fn device_steps(
@@ -155,7 +144,9 @@ fn device_steps(
     };
     attach(Attachable::Ready(source::devices(user_namespace)?), dev.to_owned(), true);
     attach(Attachable::Ready(source::devpts()?), dev.join("pts"), true);
-    let shm = source::tmpfs(Some(shm_size), 0o1777, tmpfs_attributes(false, false))?;
+    let size = format!("size={shm_size}");
+    let options = ["nosuid", "nodev", "noexec", "mode=1777", &size].map(str::to_owned);
+    let shm = source::tmpfs(&options)?;
     attach(Attachable::Ready(shm), dev.join("shm"), true);
     attach(Attachable::Mqueue, dev.join("mqueue"), true);
     if user_namespace == UserNamespace::Entered {
@@ -192,6 +183,16 @@ fn process_steps(
         filter: filter(&process.seccomp, process.capabilities)?,
     }));
     Ok(())
+}
+
+/// The hard limit of this process for resource `number`.
+///
+/// # Errors
+/// `Invalid` for an unknown number.
+pub fn hard_limit(number: u32) -> Result<u64> {
+    nix::sys::resource::getrlimit(resource(number)?)
+        .map(|(_, hard)| hard)
+        .map_err(|error| Error::io_named("cannot read a resource limit", error))
 }
 
 fn resource(number: u32) -> Result<Resource> {

@@ -3,7 +3,7 @@
 //! open_tree(2)). Everything that can fail for a reason of the user's (a
 //! missing directory, a file system without ID maps) fails here, with words.
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -20,7 +20,8 @@ use crate::mount::{Mount, Overlay};
 use crate::sys::mount::{MountAttributes, READ_ONLY, set_attributes};
 
 use super::idmap::{self, UserNamespace};
-use super::spec::{HostOwner, Propagation};
+use super::spec::{Access, HostOwner, Propagation};
+use super::step::c_string;
 
 /// Device nodes of a minimal `/dev`: name, major, minor (devices.txt of the
 /// kernel; the list is that of config-linux.md, "Default Devices").
@@ -75,9 +76,8 @@ pub fn rootfs(mount: &Mount, user_namespace: UserNamespace) -> Result<OwnedFd> {
     match mount {
         Mount::Bind { source, read_only } => {
             let tree = clone_tree(source, true)?;
-            if *read_only {
-                set_read_only(tree.as_fd(), source)?;
-            }
+            let access = if *read_only { Access::ReadOnly } else { Access::Writable };
+            set_read_only(tree.as_fd(), source, access)?;
             Ok(tree)
         }
         Mount::Overlay(overlay) => mount_overlay(overlay, user_namespace)
@@ -132,9 +132,8 @@ fn explain_overlay(error: Errno, user_namespace: UserNamespace) -> Error {
     let failed = Error::io_named("cannot mount the overlay of the root filesystem", error);
     match error {
         Errno::NODEV => failed.hint("the kernel has no overlayfs: modprobe overlay"),
-        Errno::PERM if user_namespace == UserNamespace::Entered => failed.hint(
-            "overlayfs in a user namespace needs Linux 5.11 or later; run as root otherwise",
-        ),
+        Errno::PERM if user_namespace == UserNamespace::Entered => failed
+            .hint("overlayfs in a user namespace needs Linux 5.11 or later; run as root otherwise"),
         Errno::INVAL => failed.hint(
             "the store must lie on a file system that can hold an overlay's upper directory \
              (ext4, xfs, btrfs, tmpfs; not NFS, not another overlay): choose one with --root",
@@ -156,11 +155,14 @@ pub fn clone_tree(path: &Path, recursive: bool) -> Result<OwnedFd> {
     open_tree(CWD, path, flags).map_err(|error| Error::io("bind", path, error))
 }
 
-fn set_read_only(tree: BorrowedFd<'_>, path: &Path) -> Result<()> {
-    let attributes =
-        MountAttributes { set: READ_ONLY, recursive: true, ..MountAttributes::default() };
-    set_attributes(tree, &attributes)
-        .map_err(|error| Error::io("make read-only", path, error))
+fn set_read_only(tree: BorrowedFd<'_>, path: &Path, access: Access) -> Result<()> {
+    let recursive = match access {
+        Access::Writable => return Ok(()),
+        Access::ReadOnly => true,
+        Access::ReadOnlyTop => false,
+    };
+    let attributes = MountAttributes { set: READ_ONLY, recursive, ..MountAttributes::default() };
+    set_attributes(tree, &attributes).map_err(|error| Error::io("make read-only", path, error))
 }
 
 /// How a path of the host is bound.
@@ -169,7 +171,7 @@ pub struct BindOptions {
     /// Whether mounts below come along.
     pub recursive: bool,
     /// Whether writes are refused.
-    pub read_only: bool,
+    pub access: Access,
     /// How later mounts spread.
     pub propagation: Propagation,
     /// Whose files appear as root's.
@@ -186,16 +188,16 @@ pub fn bind(path: &Path, options: BindOptions) -> Result<OwnedFd> {
     if let Some(owner) = options.owner {
         map_owner(tree.as_fd(), path, owner)?;
     }
-    if options.read_only {
-        set_read_only(tree.as_fd(), path)?;
-    }
-    let propagation = match options.propagation {
-        Propagation::Private => libc::MS_PRIVATE,
-        Propagation::Slave => libc::MS_SLAVE,
-        Propagation::Shared => libc::MS_SHARED,
+    set_read_only(tree.as_fd(), path, options.access)?;
+    let (propagation, recursive) = match options.propagation {
+        Propagation::Private => (libc::MS_PRIVATE, false),
+        Propagation::RPrivate => (libc::MS_PRIVATE, true),
+        Propagation::Slave => (libc::MS_SLAVE, false),
+        Propagation::RSlave => (libc::MS_SLAVE, true),
+        Propagation::Shared => (libc::MS_SHARED, false),
+        Propagation::RShared => (libc::MS_SHARED, true),
     };
-    let attributes =
-        MountAttributes { propagation, recursive: true, ..MountAttributes::default() };
+    let attributes = MountAttributes { propagation, recursive, ..MountAttributes::default() };
     set_attributes(&tree, &attributes)
         .map_err(|error| Error::io("set the propagation of", path, error))?;
     Ok(tree)
@@ -215,20 +217,46 @@ fn map_owner(tree: BorrowedFd<'_>, path: &Path, owner: HostOwner) -> Result<()> 
     }
 }
 
-/// An empty tmpfs.
+/// An empty tmpfs with `options` as mount(8) names them.
 ///
 /// # Errors
-/// Those of the kernel.
-pub fn tmpfs(size: Option<u64>, mode: u32, attributes: MountAttrFlags) -> Result<OwnedFd> {
-    let mode = CString::new(format!("{mode:o}")).unwrap_or_default();
-    let size = CString::new(size.map(|size| size.to_string()).unwrap_or_default())
-        .unwrap_or_default();
-    let mut options = vec![(c"mode", mode.as_c_str())];
-    if !size.is_empty() {
-        options.push((c"size", size.as_c_str()));
+/// `Invalid`, with the options, if the kernel takes them not.
+pub fn tmpfs(options: &[String]) -> Result<OwnedFd> {
+    let mut attributes = MountAttrFlags::empty();
+    let mut own = Vec::new();
+    for option in options {
+        if let Some((flags, on)) = mount_attribute(option) {
+            attributes.set(flags, on);
+        } else {
+            let (key, value) = option.split_once('=').unwrap_or((option, ""));
+            own.push((c_string(key)?, c_string(value)?));
+        }
     }
-    new_filesystem(c"tmpfs", &options, attributes)
-        .map_err(|error| Error::io_named("cannot mount a tmpfs", error))
+    let own: Vec<(&CStr, &CStr)> =
+        own.iter().map(|(key, value)| (key.as_c_str(), value.as_c_str())).collect();
+    new_filesystem(c"tmpfs", &own, attributes).map_err(|error| {
+        Error::io_named(format!("cannot mount a tmpfs with {}", options.join(",")), error)
+    })
+}
+
+/// The attribute that a word of mount(8) stands for, and whether it sets it.
+fn mount_attribute(option: &str) -> Option<(MountAttrFlags, bool)> {
+    let (name, on) = match option.strip_prefix("no") {
+        Some(name) => (name, true),
+        None => (option, false),
+    };
+    Some(match name {
+        "exec" => (MountAttrFlags::MOUNT_ATTR_NOEXEC, on),
+        "suid" => (MountAttrFlags::MOUNT_ATTR_NOSUID, on),
+        "dev" => (MountAttrFlags::MOUNT_ATTR_NODEV, on),
+        "atime" => (MountAttrFlags::MOUNT_ATTR_NOATIME, on),
+        "diratime" => (MountAttrFlags::MOUNT_ATTR_NODIRATIME, on),
+        "strictatime" => (MountAttrFlags::MOUNT_ATTR_STRICTATIME, !on),
+        // What a mount does when nothing is said.
+        "relatime" => (MountAttrFlags::empty(), on),
+        "ro" if !on => (MountAttrFlags::MOUNT_ATTR_RDONLY, true),
+        _ => return None,
+    })
 }
 
 /// A minimal `/dev`: links, directories, and the device nodes unless a user
@@ -237,8 +265,8 @@ pub fn tmpfs(size: Option<u64>, mode: u32, attributes: MountAttrFlags) -> Result
 /// # Errors
 /// Those of the kernel.
 pub fn devices(user_namespace: UserNamespace) -> Result<OwnedFd> {
-    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_STRICTATIME;
-    let dev = tmpfs(Some(64 << 20), 0o755, attributes)?;
+    let options = ["nosuid", "strictatime", "mode=755", "size=65536k"].map(str::to_owned);
+    let dev = tmpfs(&options)?;
     fill_devices(dev.as_fd(), user_namespace)
         .map_err(|error| Error::io_named("cannot fill /dev", error))?;
     Ok(dev)

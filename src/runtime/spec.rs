@@ -50,7 +50,20 @@ pub struct MountSpec {
     /// Where, as the container sees it; created if missing.
     pub target: PathBuf,
     /// Whether writes are refused.
-    pub read_only: bool,
+    pub access: Access,
+}
+
+/// What may be written below a mount.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Everything.
+    #[default]
+    Writable,
+    /// Nothing.
+    ReadOnly,
+    /// Nothing, but for the mounts below it.
+    ReadOnlyTop,
 }
 
 /// What is mounted.
@@ -70,12 +83,9 @@ pub enum MountSource {
     },
     /// An empty file system in memory.
     Tmpfs {
-        /// In bytes; half of the memory if `None`.
-        size: Option<u64>,
-        /// Permission bits of its root.
-        mode: u32,
-        /// Whether programs in it may run.
-        exec: bool,
+        /// Options as mount(8) names them: of tmpfs (`size=64m`), and of any
+        /// mount (`noexec`).
+        options: Vec<String>,
     },
     /// procfs of the new PID namespace.
     Proc,
@@ -88,17 +98,24 @@ pub enum MountSource {
     },
 }
 
-/// Mount propagation (Documentation/filesystems/sharedsubtree).
+/// Mount propagation (Documentation/filesystems/sharedsubtree); with `R` also
+/// of the mounts below.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Propagation {
     /// None.
-    #[default]
     Private,
+    /// None.
+    #[default]
+    RPrivate,
     /// From the host into the container.
     Slave,
+    /// From the host into the container.
+    RSlave,
     /// Both ways.
     Shared,
+    /// Both ways.
+    RShared,
 }
 
 /// The host's user whose files a bind mount shows as owned by root, and who

@@ -74,9 +74,7 @@ fn run(plan: &Plan, socket: OwnedFd) -> i32 {
     // Between here and execve(2) the process holds descriptors of the host.
     // Nothing else lives in the namespaces yet, and this keeps whoever joins
     // them from looking.
-    let _ = rustix::process::set_dumpable_behavior(
-        rustix::process::DumpableBehavior::NotDumpable,
-    );
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     for (number, step) in (0..).zip(&plan.steps) {
         if let Err(errno) = step.run(&mut progress) {
             channel::send_failure(&progress.parent, number, errno.raw_os_error());
@@ -111,9 +109,9 @@ fn explain_step(plan: &Plan, number: u32, errno: i32) -> Error {
     let errno = std::io::Error::from_raw_os_error(errno);
     let error = Error::io_named(format!("cannot {step}"), errno);
     match plan.steps.get(number as usize) {
-        Some(super::step::Step::Limit { .. }) => error.hint(
-            "only a privileged user can raise a hard limit; ask for less, or for none",
-        ),
+        Some(super::step::Step::Limit { .. }) => {
+            error.hint("only a privileged user can raise a hard limit; ask for less, or for none")
+        }
         _ => error,
     }
 }
@@ -123,9 +121,8 @@ fn explain_exec(plan: &Plan, errno: Errno) -> StartError {
     let error = |text: String| Error::new(Kind::NotFound, text);
     match errno {
         Errno::ENOENT if command.contains('/') => StartError::NotFound(
-            error(format!("exec {command:?}: no such file or directory")).hint(
-                "either the file or the interpreter that it names is not in the image",
-            ),
+            error(format!("exec {command:?}: no such file or directory"))
+                .hint("either the file or the interpreter that it names is not in the image"),
         ),
         Errno::ENOENT => StartError::NotFound(error(format!(
             "exec {command:?}: executable file not found in $PATH"

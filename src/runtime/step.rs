@@ -134,22 +134,16 @@ impl Step {
                 Err(error) => Err(errno_of(&error)),
             },
             Self::NewSession => rustix::process::setsid().map(drop),
-            Self::Hostname(name) => {
-                rustix::system::sethostname(name.as_bytes())
-            }
+            Self::Hostname(name) => rustix::system::sethostname(name.as_bytes()),
             Self::Loopback => net::raise_loopback().map_err(|error| errno_of(&error)),
-            Self::PrivateMounts => mount_change(
-                "/",
-                MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
-            ),
+            Self::PrivateMounts => {
+                mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
+            }
             Self::AttachRoot { mount, at } => attach_root(mount.as_fd(), at, progress),
             Self::Attach { mount, target, is_dir } => {
                 let rootfs = progress.rootfs()?;
-                let target = if *is_dir {
-                    rootfs.ensure_dir(target)
-                } else {
-                    rootfs.ensure_file(target)
-                };
+                let target =
+                    if *is_dir { rootfs.ensure_dir(target) } else { rootfs.ensure_file(target) };
                 mount.attach(target.map_err(|error| errno_of_chain(&error))?.as_fd())
             }
             Self::Mask(path) => mask(progress.rootfs()?, path),
@@ -171,9 +165,9 @@ impl Step {
             Self::Limit { resource, soft, hard } => {
                 nix::sys::resource::setrlimit(*resource, *soft, *hard).map_err(from_nix)
             }
-            Self::Personality32 => nix::sys::personality::set(PER_LINUX32)
-                .map(drop)
-                .map_err(from_nix),
+            Self::Personality32 => {
+                nix::sys::personality::set(PER_LINUX32).map(drop).map_err(from_nix)
+            }
             Self::Credentials(credentials) => credentials.apply(),
             Self::CloseDescriptors(keep) => {
                 process::close_on_exec_except(keep).map_err(|error| errno_of(&error))

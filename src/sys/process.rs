@@ -143,9 +143,8 @@ pub fn reset_signals() {
 /// Those of close_range(2) and fcntl(2).
 pub fn close_on_exec_except(keep: &[RawFd]) -> io::Result<()> {
     // SAFETY: sets a flag on descriptors; closes none of them now.
-    let result = unsafe {
-        libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
-    };
+    let result =
+        unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     if result != 0 {
         return Err(io::Error::last_os_error());
     }

@@ -1,6 +1,5 @@
 //! How the command starts and how its end is told.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsRawFd;
@@ -11,7 +10,7 @@ use envbox::sys::init::INIT;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-use super::{PROGRAM, Place, Running, descriptors, eventually, everywhere, pid};
+use super::{PROGRAM, Place, Running, descriptors, eventually, everywhere};
 
 #[test]
 fn is_a_small_static_program() {
@@ -110,25 +109,21 @@ fn passes_arguments_and_environment_as_they_are() {
 
 #[test]
 fn passes_on_what_is_inheritable_and_keeps_three() {
-    let prepare = "exec 5</dev/null 7>/dev/null";
-    // What a plain program gets from the same shell: the test run's own
-    // inheritance, if there is any, and what `prepare` opens.
-    let script = format!("{prepare} 3>&-; exec sleep 20");
-    let mut plain = Command::new("/bin/sh").args(["-c", &script]).spawn().expect("sh");
-    let mut expected = BTreeSet::new();
-    eventually("sleep has its descriptors", || {
-        let name = std::fs::read_to_string(format!("/proc/{}/comm", plain.id()));
-        expected = descriptors(pid(plain.id()));
-        name.is_ok_and(|name| name == "sleep\n")
-    });
-    plain.kill().and_then(|()| plain.wait()).expect("is a child");
-    assert!(expected.is_superset(&[0, 1, 2, 5, 7].into()), "{expected:?}");
     everywhere(|place| {
         let command = ["/bin/sh", "sh", "-c", "echo ready; read line"];
-        let mut running = Running::start(place, prepare, &command);
+        let mut running = Running::start(place, "exec 5</dev/null 7>/dev/null", &command);
         assert_eq!(running.line(), "ready");
-        assert_eq!(descriptors(running.command()), expected, "{place:?}");
-        assert_eq!(descriptors(running.init()), [0, 1, 2].into(), "{place:?}");
+        let open = descriptors(running.command());
+        assert!([0, 1, 2, 5, 7].iter().all(|number| open.contains_key(number)), "{open:?}");
+        let own = format!("/proc/self/fd/{}", running.status.as_raw_fd());
+        let status = std::fs::read_link(own).expect("is open");
+        assert!(open.values().all(|target| *target != status), "{place:?} {open:?}");
+        // Init and the command run on side by side once the command is executed.
+        let init = running.init();
+        eventually("init has three descriptors", || {
+            std::fs::read_dir(format!("/proc/{init}/fd")).is_ok_and(|open| open.count() == 3)
+        });
+        assert!(descriptors(init).into_keys().eq(0..3), "{place:?}");
         running.exit_code();
     });
 }

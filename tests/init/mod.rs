@@ -6,9 +6,11 @@ mod command;
 mod signal;
 mod terminal;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -185,9 +187,11 @@ fn state(process: Pid) -> char {
     rest.chars().next().expect("a state")
 }
 
-/// The numbers of a process's open descriptors.
-fn descriptors(process: Pid) -> BTreeSet<u32> {
-    let entries = fs::read_dir(format!("/proc/{process}/fd")).expect("may be read");
-    let names = entries.map(|entry| entry.expect("may be read").file_name());
-    names.map(|name| name.to_string_lossy().parse().expect("is a number")).collect()
+/// A process's open descriptors, and where each leads.
+fn descriptors(process: Pid) -> BTreeMap<u32, PathBuf> {
+    let folder = format!("/proc/{process}/fd");
+    let entries = fs::read_dir(folder).expect("may be read").map(|entry| entry.expect("is there"));
+    let number = |name: OsString| name.to_string_lossy().parse().expect("is a number");
+    let target = |path| fs::read_link(path).expect("is open");
+    entries.map(|entry| (number(entry.file_name()), target(entry.path()))).collect()
 }

@@ -1,3 +1,5 @@
+//! Every format, cut, damaged and joined; whose fault an error is.
+
 use std::io::Write;
 
 use super::*;

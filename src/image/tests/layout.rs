@@ -1,3 +1,5 @@
+//! A layout is whole or absent, and holds only what its digests say.
+
 use super::*;
 use crate::fs::Timestamp;
 use crate::image::{AssembledImage, LayerBlob, NewImage, assemble};

@@ -1,0 +1,5 @@
+//! One file a verb: from what was typed to the engine's request, and from its
+//! answer to text and exit status.
+
+pub(super) mod profile;
+pub(super) mod shell;

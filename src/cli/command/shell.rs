@@ -1,0 +1,33 @@
+//! `envbox shell`.
+
+use crate::cli::args::Shell;
+use crate::cli::{environment, exit};
+use crate::engine::{Ended, Engine, ShellRequest};
+use crate::error::Result;
+use crate::monitor;
+
+/// Opens the shell; the status is its own.
+pub(in crate::cli) fn run(engine: &Engine, shell: Shell) -> Result<i32> {
+    let mut volumes = shell.volume;
+    volumes.extend(shell.tmpfs);
+    let request = ShellRequest {
+        target: shell.target,
+        profile: shell.profile,
+        command: shell.command,
+        line: shell.line,
+        mounts: shell.mount,
+        volumes,
+        environment: shell.env,
+        working_directory: shell.workdir,
+        user: shell.user,
+        network: shell.network,
+        hostname: shell.hostname,
+        keep: None,
+        terminal: monitor::caller_terminal(),
+        jobserver: environment::jobserver(engine.settings()),
+    };
+    Ok(match engine.shell(&request)? {
+        Ended::Exited(status) => status,
+        Ended::NotStarted(stage, error) => exit::not_started(stage, &error),
+    })
+}

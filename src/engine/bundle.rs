@@ -1,0 +1,292 @@
+//! From a request and a rootfs to the runtime's spec: everything that only
+//! the rootfs can tell (users, locales, terminals, programs) is looked up
+//! here, and docker's defaults are filled in.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::fs::{self, Rootfs};
+use crate::id::ContainerId;
+use crate::runtime::spec::{
+    Access, MountSource, MountSpec, NetworkNamespace, ProcessSpec, Propagation, RlimitSpec,
+    RuntimeSpec, SeccompSpec,
+};
+
+use super::options::mount::{self as option, MissingSource, MountKind, Recursion};
+use super::options::security::SeccompOption;
+use super::options::user::ResolvedUser;
+use super::request::{ContainerRequest, Limit, MountRequest, Terminal};
+use super::{Host, Settings, fallback, users};
+
+/// docker's `PATH` where an image sets none.
+pub(super) const DEFAULT_PATH: &str =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// docker's `--shm-size`.
+const SHM_SIZE: u64 = 64 << 20;
+
+/// Paths that tell or do too much (docker's list, `oci/defaults.go`; the
+/// runtime spec leaves them to the caller).
+const MASKED_PATHS: [&str; 12] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+];
+
+const READONLY_PATHS: [&str; 5] =
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// What a spec depends on beside request and rootfs.
+pub(super) struct Surroundings<'a> {
+    /// The caller.
+    pub settings: &'a Settings,
+    /// The host.
+    pub host: Host,
+    /// The container.
+    pub id: &'a ContainerId,
+    /// A directory of this container's own on the host.
+    pub scratch: &'a Path,
+    /// The architecture of the rootfs, if it is known.
+    pub is_32bit: bool,
+}
+
+/// Makes the spec of `request` on `rootfs`, which is mounted but for what the
+/// spec itself mounts.
+///
+/// # Errors
+/// `Invalid` for what makes no sense in this rootfs; those of the files.
+pub(super) fn spec(
+    request: &ContainerRequest,
+    rootfs: &Rootfs,
+    around: &Surroundings<'_>,
+) -> Result<RuntimeSpec> {
+    let user = users::find(rootfs, &request.user)?;
+    if !request.read_only {
+        let name = around.settings.caller.name.as_deref().unwrap_or("builder");
+        users::ensure_entries(rootfs, &user, name)?;
+    }
+    let hostname = match &request.hostname {
+        Some(hostname) => hostname.as_str().to_owned(),
+        None => around.id.short().to_owned(),
+    };
+    let env = environment(request, rootfs, &user, &hostname);
+    let path = variable(&env, "PATH").unwrap_or(DEFAULT_PATH).to_owned();
+    let masked = !request.security.unmasked_paths;
+    let paths =
+        |list: &[&str]| if masked { list.iter().map(PathBuf::from).collect() } else { Vec::new() };
+    Ok(RuntimeSpec {
+        mounts: mounts(request, around, &hostname)?,
+        hostname,
+        read_only_root: request.read_only,
+        masked_paths: paths(&MASKED_PATHS),
+        readonly_paths: paths(&READONLY_PATHS),
+        network: request.network,
+        process: ProcessSpec {
+            args: fallback::command(rootfs, &request.commands, &path),
+            env: env.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
+            cwd: fs::clean(&request.working_directory),
+            init: request.init,
+            terminal: request.terminal == Terminal::New,
+            uid: user.uid,
+            gid: user.gid,
+            groups: user.additional_gids,
+            umask: 0o022,
+            rlimits: request.limits.iter().map(limit).collect::<Result<_>>()?,
+            capabilities: request.capabilities,
+            no_new_privileges: request.security.no_new_privileges,
+            seccomp: seccomp(request, around)?,
+            personality_32bit: around.is_32bit,
+            keep_descriptors: request.keep_descriptors.clone(),
+        },
+    })
+}
+
+fn variable<'a>(env: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    env.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+}
+
+/// What was asked for, and what has to be there: `PATH`, `HOME`, `HOSTNAME`
+/// where a terminal or docker has it, and the first locale and terminal that
+/// the rootfs knows. Later entries of one name replace earlier ones.
+fn environment(
+    request: &ContainerRequest,
+    rootfs: &Rootfs,
+    user: &ResolvedUser,
+    hostname: &str,
+) -> Vec<(String, String)> {
+    let home = if user.home.is_empty() { "/" } else { user.home.as_str() };
+    let mut env: Vec<(String, String)> = vec![
+        ("PATH".into(), DEFAULT_PATH.into()),
+        ("HOSTNAME".into(), hostname.into()),
+        ("HOME".into(), home.into()),
+    ];
+    if let Some(term) = fallback::terminal_type(rootfs, &request.terminal_types) {
+        env.push(("TERM".into(), term.into()));
+    }
+    if let Some(locale) = fallback::locale(rootfs, &request.locales) {
+        env.push(("LANG".into(), locale.into()));
+    }
+    for (name, value) in &request.environment {
+        match env.iter_mut().find(|(key, _)| key == name) {
+            Some(entry) => entry.1.clone_from(value),
+            None => env.push((name.clone(), value.clone())),
+        }
+    }
+    env
+}
+
+/// A limit as the kernel takes it. What nobody asked for by name is lowered
+/// to the hard limit of this process where that may not be raised.
+fn limit(limit: &Limit) -> Result<RlimitSpec> {
+    let number = limit.ulimit.resource.number();
+    let (mut soft, mut hard) = (limit.ulimit.soft.raw(), limit.ulimit.hard.raw());
+    if !limit.explicit {
+        let ceiling = crate::runtime::hard_limit(number)?;
+        hard = hard.min(ceiling);
+        soft = soft.min(hard);
+    }
+    Ok(RlimitSpec { resource: number, soft, hard })
+}
+
+fn seccomp(request: &ContainerRequest, around: &Surroundings<'_>) -> Result<SeccompSpec> {
+    match &request.security.seccomp {
+        SeccompOption::Default => {
+            Ok(SeccompSpec::Default { chown_succeeds: around.host.has_single_id() })
+        }
+        SeccompOption::Unconfined => Ok(SeccompSpec::Unconfined),
+        SeccompOption::File(path) => {
+            let path = around.settings.absolute(path);
+            let json = serde_json::from_slice(&fs::read(&path)?).map_err(|error| {
+                Error::invalid(format!("{} is not JSON", path.display())).because(error)
+            })?;
+            Ok(SeccompSpec::Profile(json))
+        }
+    }
+}
+
+fn mounts(
+    request: &ContainerRequest,
+    around: &Surroundings<'_>,
+    hostname: &str,
+) -> Result<Vec<MountSpec>> {
+    let system = |source, target: &str| MountSpec {
+        source,
+        target: PathBuf::from(target),
+        access: Access::Writable,
+    };
+    let mut mounts = vec![
+        system(MountSource::Proc, "/proc"),
+        system(MountSource::Devices { shm_size: SHM_SIZE }, "/dev"),
+        system(MountSource::Sysfs, "/sys"),
+    ];
+    mounts.extend(name_files(request.network, around.scratch, hostname)?);
+    for mount in &request.mounts {
+        // A mount over a file that envbox makes replaces it.
+        mounts.retain(|other| other.target != Path::new(&mount.option.target));
+        mounts.push(user_mount(mount, around.settings)?);
+    }
+    Ok(mounts)
+}
+
+/// `/etc/hostname`, `/etc/hosts` and `/etc/resolv.conf`: docker's three files
+/// that belong to the container and not to its image. Without a network there
+/// is no resolver, so the image's own file stays.
+fn name_files(network: NetworkNamespace, scratch: &Path, hostname: &str) -> Result<Vec<MountSpec>> {
+    let mut files = vec![("hostname", "/etc/hostname", format!("{hostname}\n").into_bytes())];
+    match network {
+        NetworkNamespace::Isolated => {
+            let hosts = format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost {hostname}\n");
+            files.push(("hosts", "/etc/hosts", hosts.into_bytes()));
+        }
+        NetworkNamespace::Host => {
+            let host = |path: &str| Ok(fs::read_optional(Path::new(path))?.unwrap_or_default());
+            files.push(("hosts", "/etc/hosts", host("/etc/hosts")?));
+            files.push(("resolv.conf", "/etc/resolv.conf", host("/etc/resolv.conf")?));
+        }
+    }
+    let mut mounts = Vec::new();
+    for (name, target, content) in files {
+        let path = scratch.join(name);
+        fs::write_plain(&path, &content)?;
+        mounts.push(MountSpec {
+            source: MountSource::Bind {
+                path,
+                recursive: false,
+                propagation: Propagation::RPrivate,
+                owner: None,
+            },
+            target: PathBuf::from(target),
+            access: Access::Writable,
+        });
+    }
+    Ok(mounts)
+}
+
+fn user_mount(request: &MountRequest, settings: &Settings) -> Result<MountSpec> {
+    let mount = request.option.clone().absolute(&settings.working_directory);
+    let target = PathBuf::from(&mount.target);
+    let read_only = if mount.read_only { Access::ReadOnly } else { Access::Writable };
+    match mount.kind {
+        MountKind::Tmpfs(tmpfs) => Ok(MountSpec {
+            source: MountSource::Tmpfs { options: tmpfs.mount_options() },
+            target,
+            access: read_only,
+        }),
+        MountKind::Volume(_) => Err(Error::unsupported(format!(
+            "volumes are not there yet: {target}",
+            target = target.display()
+        ))
+        .hint("bind a directory of the host: -v /host/directory:/directory")),
+        MountKind::Bind(bind) => {
+            if bind.relabel.is_some() {
+                check_no_selinux()?;
+            }
+            if bind.missing == MissingSource::Create && fs::metadata(&bind.source)?.is_none() {
+                fs::ensure_dir(&bind.source, 0o755)?;
+            }
+            let access = match (mount.read_only, bind.recursion) {
+                (true, Recursion::Writable) => Access::ReadOnlyTop,
+                _ => read_only,
+            };
+            Ok(MountSpec {
+                source: MountSource::Bind {
+                    path: bind.source,
+                    recursive: bind.recursion != Recursion::Disabled,
+                    propagation: propagation(bind.propagation),
+                    owner: request.owner,
+                },
+                target,
+                access,
+            })
+        }
+    }
+}
+
+/// Without SELinux there is nothing to label, as in docker.
+fn check_no_selinux() -> Result<()> {
+    if fs::metadata(Path::new("/sys/fs/selinux/enforce"))?.is_none() {
+        return Ok(());
+    }
+    Err(Error::unsupported("mount options z and Z: envbox sets no SELinux labels")
+        .hint("label the directory once: chcon -Rt container_file_t DIRECTORY"))
+}
+
+fn propagation(option: option::Propagation) -> Propagation {
+    match option {
+        option::Propagation::Private => Propagation::Private,
+        option::Propagation::RPrivate => Propagation::RPrivate,
+        option::Propagation::Slave => Propagation::Slave,
+        option::Propagation::RSlave => Propagation::RSlave,
+        option::Propagation::Shared => Propagation::Shared,
+        option::Propagation::RShared => Propagation::RShared,
+    }
+}

@@ -1,0 +1,106 @@
+//! The directories of a store: how they come to be, and which number they
+//! go by. It knows no record.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Context, Error, Kind, Result};
+use crate::fs::{self, LockMode};
+
+use super::database::Database;
+
+/// The layout's number. It grows when an older envbox would misread a store.
+const FORMAT: usize = 1;
+
+const VERSION: &str = "version";
+const LOCK: &str = "lock";
+const DATABASE: &str = "envbox.db";
+pub(super) const TMP: &str = "tmp";
+pub(super) const EMPTY: &str = "empty";
+pub(super) const BLOBS: &str = "blobs/sha256";
+pub(super) const LAYERS: &str = "layers";
+pub(super) const CONTAINERS: &str = "containers";
+
+/// Only the owner may look in. Were layers reachable, any user of the host
+/// could run the old setuid programs in them (CVE-2021-41091).
+const MODE: u32 = 0o700;
+
+/// The path of the database.
+pub(super) fn database(root: &Path) -> PathBuf {
+    root.join(DATABASE)
+}
+
+/// True if a store that this program understands is at `root`, false if none
+/// is there.
+///
+/// # Errors
+/// `Unsupported` if it is newer, `Invalid` if `version` holds no number.
+pub(super) fn check_version(root: &Path) -> Result<bool> {
+    let path = root.join(VERSION);
+    let read = fs::read_optional(&path);
+    let Some(bytes) = read.map_err(|error| advise(root, error))? else { return Ok(false) };
+    let text = String::from_utf8_lossy(&bytes);
+    match text.trim().parse() {
+        Ok(FORMAT) => Ok(true),
+        Ok(format) if format > FORMAT => Err(newer(root, format)),
+        _ => Err(Error::invalid(format!(
+            "{} holds {:?}, not a version",
+            path.display(),
+            text.trim()
+        ))
+        .hint("restore it from a backup, or move the store away to start a new one")),
+    }
+}
+
+/// The error of a store, or database, of a number that we do not know.
+pub(super) fn newer(root: &Path, format: usize) -> Error {
+    let root = root.display();
+    Error::unsupported(format!("the store at {root} was made by a newer envbox (format {format})"))
+        .hint("use that envbox, or another store with --root or ENVBOX_ROOT")
+}
+
+/// Makes a store at `root`. Several processes may at once.
+///
+/// # Errors
+/// Those of the system calls, with the path.
+pub(super) fn create(root: &Path) -> Result<()> {
+    make(root)
+        .context(|| format!("cannot create the store at {}", root.display()))
+        .map_err(|error| advise(root, error))
+}
+
+fn make(root: &Path) -> Result<()> {
+    fs::ensure_dir(root, MODE)?;
+    let _exclusive = lock(root, LockMode::Exclusive)?;
+    if check_version(root)? {
+        return Ok(());
+    }
+    for name in [BLOBS, LAYERS, CONTAINERS, EMPTY, TMP] {
+        fs::ensure_dir(&root.join(name), MODE)?;
+    }
+    Database::open(&database(root), true)?.migrate()?;
+    // Last: it says that all the rest is there.
+    fs::write_atomic(&root.join(VERSION), format!("{FORMAT}\n").as_bytes())
+}
+
+/// Takes the store's lock, waiting for it; it goes with the descriptor.
+///
+/// # Errors
+/// `Denied` where the store cannot be written.
+pub(super) fn lock(root: &Path, mode: LockMode) -> Result<OwnedFd> {
+    let path = root.join(LOCK);
+    let file = fs::open_or_create(&path).map_err(|error| advise(root, error))?;
+    fs::lock(&file, mode, &path)?;
+    Ok(file.into())
+}
+
+/// Says what to do where the system denies the store.
+pub(super) fn advise(root: &Path, error: Error) -> Error {
+    if error.kind() != Kind::Denied || error.hint_text().is_some() {
+        return error;
+    }
+    error.hint(format!(
+        "{} is not yours to use or is read-only; choose another store with --root or ENVBOX_ROOT",
+        root.display()
+    ))
+}

@@ -1,0 +1,107 @@
+//! Names of images: what points where. A name that is given again leaves its
+//! old image and goes to the new one.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::digest::ImageId;
+use crate::error::{Error, Result};
+use crate::reference::{DEFAULT_TAG, ImageRef};
+
+use super::Store;
+use super::database::{Failure, parsed};
+use super::event::{self, Event};
+use super::layer::Hex;
+use super::resolve;
+
+impl Store {
+    /// Gives the image that `source` means the name `target`; returns the
+    /// image that had the name before, if it was another.
+    ///
+    /// # Errors
+    /// As [`Store::resolve`]; `Invalid` if `target` has a digest, which only
+    /// a registry can give.
+    pub fn tag(&self, source: &str, target: &ImageRef) -> Result<Option<ImageId>> {
+        if target.digest().is_some() {
+            return Err(Error::invalid(format!(
+                "cannot tag {source} as {target}: it has a digest"
+            ))
+            .hint("name a repository and a tag, as in vmibuild:v2"));
+        }
+        self.write("write a tag to", |transaction| {
+            let image = resolve::resolve(transaction, source)?.id;
+            let previous = point(transaction, target, image)?;
+            event::record(transaction, &Event::image("tag", &image, Some(full_name(target))))?;
+            Ok(previous)
+        })
+    }
+
+    /// Takes the name `name` from its image, which stays, nameless perhaps;
+    /// returns the image.
+    ///
+    /// # Errors
+    /// `NotFound` if no image has the name.
+    pub fn untag(&self, name: &ImageRef) -> Result<ImageId> {
+        self.write("remove a tag from", |transaction| {
+            let Some(image) = target(transaction, name)? else {
+                return Err(Error::not_found(format!("no such image: {}", full_name(name))).into());
+            };
+            remove(transaction, name, image)?;
+            Ok(image)
+        })
+    }
+}
+
+/// Repository and tag as the database has them; the digest, where there is
+/// one, stands in the tag's place.
+fn key(name: &ImageRef) -> (String, String) {
+    let tag = match name.digest() {
+        Some(digest) => digest.to_string(),
+        None => name.tag().unwrap_or(DEFAULT_TAG).to_owned(),
+    };
+    (name.full_repository(), tag)
+}
+
+/// The familiar name with its tag or digest.
+pub(super) fn full_name(name: &ImageRef) -> String {
+    let separator = if name.digest().is_some() { '@' } else { ':' };
+    format!("{}{separator}{}", name.familiar_repository(), key(name).1)
+}
+
+/// The image that has `name`.
+pub(super) fn target(connection: &Connection, name: &ImageRef) -> Result<Option<ImageId>, Failure> {
+    let (repository, tag) = key(name);
+    let mut statement =
+        connection.prepare_cached("SELECT image FROM names WHERE repository = ?1 AND tag = ?2")?;
+    let found = statement
+        .query_row([repository, tag], |row| Ok(ImageId(parsed::<Hex>(row, 0)?.0)))
+        .optional()?;
+    Ok(found)
+}
+
+/// Makes `name` lead to `image`; returns the other image that had it.
+pub(super) fn point(
+    connection: &Connection,
+    name: &ImageRef,
+    image: ImageId,
+) -> Result<Option<ImageId>, Failure> {
+    let previous = target(connection, name)?;
+    let (repository, tag) = key(name);
+    connection.execute(
+        "INSERT INTO names (repository, tag, image) VALUES (?1, ?2, ?3)
+         ON CONFLICT (repository, tag) DO UPDATE SET image = excluded.image",
+        params![repository, tag, image.0.encoded()],
+    )?;
+    Ok(previous.filter(|previous| *previous != image))
+}
+
+/// Takes `name` from `image` and writes the event down.
+pub(super) fn remove(
+    connection: &Connection,
+    name: &ImageRef,
+    image: ImageId,
+) -> Result<(), Failure> {
+    let (repository, tag) = key(name);
+    connection
+        .execute("DELETE FROM names WHERE repository = ?1 AND tag = ?2", [repository, tag])?;
+    event::record(connection, &Event::image("untag", &image, Some(full_name(name))))
+}

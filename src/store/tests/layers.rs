@@ -1,0 +1,189 @@
+//! Layers, snapshots and collection.
+
+use super::*;
+use crate::mount::{Mount, Overlay};
+
+#[test]
+fn a_layer_is_there_once_committed_and_gone_if_not() {
+    let room = Room::new();
+    let pending = room.store.begin_layer().unwrap();
+    fs::write_volatile(&pending.tree().join("file"), b"x").unwrap();
+    fs::write_volatile(&pending.overrides(), b"o").unwrap();
+    let record = layer_record(None, "x");
+    assert_eq!(room.store.layer(record.chain_id).unwrap_err().kind(), Kind::NotFound);
+    pending.commit(record).unwrap();
+    let location = room.store.layer(record.chain_id).unwrap();
+    assert_eq!(fs::read(&location.tree.join("file")).unwrap(), b"x");
+    assert_eq!(fs::read(&location.overrides).unwrap(), b"o");
+    assert_eq!(room.store.layer_record(record.chain_id).unwrap(), Some(record));
+    drop(room.store.begin_layer().unwrap());
+    assert!(room.names_in("tmp").is_empty());
+    room.check();
+}
+
+#[test]
+fn a_layer_needs_its_parent_and_its_right_name() {
+    let room = Room::new();
+    let parent = layer_record(None, "p").chain_id;
+    let error = add_layer(&room.store, Some(parent), "x").unwrap_err();
+    assert_eq!(error.kind(), Kind::NotFound);
+    let wrong = LayerRecord { chain_id: parent, ..layer_record(None, "x") };
+    let error = room.store.begin_layer().unwrap().commit(wrong).unwrap_err();
+    assert_eq!(error.kind(), Kind::Mismatch);
+    assert!(room.names_in("layers").is_empty());
+    room.check();
+}
+
+#[test]
+fn simultaneous_imports_of_one_tree_both_succeed() {
+    let room = Room::new();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            let paths = room.paths();
+            scope.spawn(move || {
+                let store = Store::open(&paths).unwrap();
+                for index in 0..10 {
+                    import(&store, &format!("same {index}"), Some("same"));
+                }
+            });
+        }
+    });
+    assert_eq!(room.store.images().unwrap().len(), 10);
+    assert_eq!(room.names_in("layers").len(), 10);
+    room.check();
+}
+
+#[test]
+fn a_hollow_directory_without_a_row_is_replaced() {
+    let room = Room::new();
+    let chain = layer_record(None, "x").chain_id;
+    let directory = room.paths().root.join(Item::Layer(chain).to_string());
+    fs::ensure_dir(&directory.join("tree"), 0o700).unwrap();
+    add_layer(&room.store, None, "x").unwrap();
+    assert_eq!(fs::read(&directory.join("tree/file")).unwrap(), b"x");
+}
+
+#[test]
+fn a_row_without_its_directory_is_mended_by_the_next_import() {
+    let room = Room::new();
+    let chain = add_layer(&room.store, None, "x").unwrap();
+    let directory = room.paths().root.join(Item::Layer(chain).to_string());
+    fs::remove_tree(&directory).unwrap();
+    add_layer(&room.store, None, "x").unwrap();
+    assert_eq!(fs::read(&directory.join("tree/file")).unwrap(), b"x");
+}
+
+#[test]
+fn snapshots_stack_the_layers_topmost_first() {
+    let room = Room::new();
+    let low = add_layer(&room.store, None, "low").unwrap();
+    let high = add_layer(&room.store, Some(low), "high").unwrap();
+    let trees = [high, low].map(|chain| room.store.layer(chain).unwrap().tree).to_vec();
+    let view = room.store.view(Some(high)).unwrap();
+    assert_eq!(view, Mount::Overlay(Overlay { lower: trees.clone(), upper: None }));
+    let snapshot = room.store.prepare(Some(high)).unwrap();
+    let Mount::Overlay(overlay) = snapshot.mount() else { panic!("{snapshot:?}") };
+    assert_eq!(overlay.lower, trees);
+    let upper = overlay.upper.clone().unwrap();
+    assert!(upper.volatile && upper.upper.starts_with(room.paths().root.join("tmp")));
+    snapshot.remove().unwrap();
+    assert_eq!(fs::metadata(&upper.upper).unwrap(), None);
+    let unknown = layer_record(None, "?").chain_id;
+    assert_eq!(room.store.prepare(Some(unknown)).unwrap_err().kind(), Kind::NotFound);
+    room.check();
+}
+
+#[test]
+fn a_snapshot_of_nothing_is_an_empty_writable_directory() {
+    let room = Room::new();
+    let snapshot = room.store.prepare(None).unwrap();
+    let Mount::Bind { source, read_only: false } = snapshot.mount() else { panic!("{snapshot:?}") };
+    assert!(fs::list(source).unwrap().is_empty());
+    let Mount::Bind { source, read_only: true } = room.store.view(None).unwrap() else {
+        panic!("not a bind")
+    };
+    assert!(fs::metadata(&source).unwrap().is_some());
+}
+
+#[test]
+fn a_foreign_directory_is_a_lower_one_unless_the_store_is_in_it() {
+    let room = Room::new();
+    let foreign = room.directory.path().join("centos6");
+    fs::create_dir(&foreign, 0o755).unwrap();
+    let snapshot = room.store.prepare_over(&foreign).unwrap();
+    let Mount::Overlay(overlay) = snapshot.mount() else { panic!("{snapshot:?}") };
+    assert_eq!(overlay.lower, [fs::canonical(&foreign).unwrap()]);
+    let error = room.store.prepare_over(room.directory.path()).unwrap_err();
+    assert_eq!(error.kind(), Kind::Invalid);
+    let error = room.store.prepare_over(&foreign.join("none")).unwrap_err();
+    assert_eq!(error.kind(), Kind::NotFound);
+}
+
+#[test]
+fn a_collection_takes_what_nothing_stands_on() {
+    let mut room = Room::new();
+    let image = import(&room.store, "kept", Some("kept"));
+    let low = add_layer(&room.store, None, "low").unwrap();
+    add_layer(&room.store, Some(low), "high").unwrap();
+    room.store.put_blob(Digest::of(b"b"), &b"b"[..]).unwrap();
+    let stray = room.paths().root.join("containers").join(Digest::of(b"c").encoded());
+    fs::create_dir(&stray, 0o700).unwrap();
+    let collected = room.store.collect().unwrap();
+    assert_eq!(collected, Collected { layers: 2, containers: 1, blobs: 1 });
+    assert_eq!(room.store.images().unwrap()[0].id, image.id);
+    assert_eq!(room.store.collect().unwrap(), Collected::default());
+    room.check();
+}
+
+#[test]
+fn the_layers_of_a_living_snapshot_outlast_image_and_collection() {
+    let mut room = Room::new();
+    import(&room.store, "a", Some("a"));
+    let chain = room.store.resolve("a").unwrap().chain();
+    let snapshot = room.store.prepare(chain).unwrap();
+    let request = RemoveImage { image: "a", force: false, running: &[] };
+    room.store.remove_image(&request).unwrap();
+    assert_eq!(room.names_in("layers").len(), 1);
+    assert_eq!(room.store.collect().unwrap().layers, 0);
+    // Meanwhile the same tree comes back: the one in use stays in place.
+    import(&room.store, "a", Some("a"));
+    room.store.remove_image(&request).unwrap();
+    drop(snapshot);
+    assert_eq!(room.store.collect().unwrap().layers, 1);
+    room.check();
+}
+
+/// What every driver must do.
+fn driver_contract(driver: &dyn Driver) {
+    let room = tempfile::tempdir().unwrap();
+    let (pending, target) = (room.path().join("pending"), room.path().join("target"));
+    let (empty, trash) = (room.path().join("empty"), room.path().join("trash"));
+    fs::create_dir(&empty, 0o700).unwrap();
+    fs::ensure_dir(&pending.join("tree"), 0o755).unwrap();
+    driver.commit(&pending, &target).unwrap();
+    assert!(fs::metadata(&target).unwrap().is_some());
+    assert!(fs::metadata(&pending).unwrap().is_none());
+    for layers in [vec![], vec![Lower::Layer(target.clone())]] {
+        let stack = Stack { layers, empty: empty.clone() };
+        assert!(!is_writable(&driver.view(&stack).unwrap()));
+        let scratch = tempfile::tempdir().unwrap();
+        let prepared = driver.prepare(&stack, Scratch::Kept(scratch.path())).unwrap();
+        assert!(is_writable(&prepared));
+        assert_eq!(driver.prepare(&stack, Scratch::Kept(scratch.path())).unwrap(), prepared);
+    }
+    driver.remove(&target, &trash).unwrap();
+    assert!(fs::metadata(&target).unwrap().is_none());
+    driver.remove(&target, &trash).unwrap();
+}
+
+fn is_writable(mount: &Mount) -> bool {
+    match mount {
+        Mount::Bind { read_only, .. } => !read_only,
+        Mount::Overlay(overlay) => overlay.upper.is_some(),
+    }
+}
+
+#[test]
+fn the_overlay_driver_keeps_the_contract() {
+    driver_contract(&OverlayDriver);
+}
