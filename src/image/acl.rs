@@ -55,7 +55,7 @@ fn entry(item: &[u8]) -> Result<AclEntry> {
     }
     let id = decimal(id).and_then(|id| u32::try_from(id).ok()).ok_or_else(|| {
         Error::unsupported(format!("ACL entry {:?} has no numeric ID", shown()))
-            .hint("make the archive with --numeric-owner")
+            .hint("make the archive with --xattrs --xattrs-include='*', which keeps numbers")
     })?;
     Ok((named, id, permissions))
 }

@@ -15,8 +15,10 @@
 //!   Records are sorted by key. Names that fit stay raw whatever their bytes.
 //!   What does not fit its ustar field is cut (names) or 0 (numbers) there.
 //! - Extended attributes are `SCHILY.xattr.NAME` records with raw values.
-//! - The first name of a file in this order carries its data; later ones are
-//!   hard links (`1`) to it with the same attributes and size 0.
+//! - The first name of a regular file or symbolic link in this order carries
+//!   its data; later ones are hard links (`1`) to it with the same attributes
+//!   and size 0. Devices and FIFOs have nothing to share: each name of one
+//!   stands for itself, as GNU tar has it.
 //! - A file with holes (see `sparse` for what a hole is) has the PAX 1.0 sparse
 //!   form: `GNU.sparse.major`, `.minor`, `.name`, `.realsize`; its ustar name
 //!   is `GNUSparseFile.0/` and its path; the map is the start of the data,

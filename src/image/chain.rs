@@ -36,6 +36,11 @@ impl<T> Chain<T> {
         Ok(Self { root: root.duplicate()?, levels: Vec::new(), path: Vec::new() })
     }
 
+    /// The path of the topmost directory below the root; empty for the root.
+    pub(super) fn path(&self) -> &[u8] {
+        &self.path
+    }
+
     /// The path of `name` in the topmost directory.
     pub(super) fn path_of(&self, name: &OsStr) -> Vec<u8> {
         let mut path = Vec::with_capacity(self.path.len() + 1 + name.len());
@@ -45,6 +50,11 @@ impl<T> Chain<T> {
         }
         path.extend_from_slice(name.as_bytes());
         path
+    }
+
+    /// How many directories lie above the root.
+    pub(super) fn depth(&self) -> usize {
+        self.levels.len()
     }
 
     /// The topmost directory, opened again if it was closed.
@@ -66,6 +76,11 @@ impl<T> Chain<T> {
             level.dir = Some(dir);
         }
         Ok(level.dir.as_ref().unwrap_or(&self.root))
+    }
+
+    /// What is kept with the topmost directory; none for the root.
+    pub(super) fn data(&mut self) -> Option<&mut T> {
+        self.levels.last_mut().map(|level| &mut level.data)
     }
 
     /// Puts `dir` on top, which is `name` in the present topmost one.

@@ -3,15 +3,16 @@
 //!
 //! - values: [`Entry`] (one member), [`Report`] (what was noticed)
 //! - tree to tar: `walk` in the order and form that `canonical` defines
-//! - tar: `read` (any dialect of it); what a file system cannot hold goes to
-//!   [`Overrides`] beside the tree
-//! - whole works: [`assemble`], [`write_layout`]
+//! - tar to tree: `read` (any dialect of tar) and `apply`; what the file
+//!   system cannot hold goes to [`Overrides`] beside the tree
+//! - whole works: `import`, [`regenerate`], [`assemble`], [`write_layout`]
 //!
 //! It knows nothing of the store's layout, of references that tags resolve
 //! to, or of terminals: it is given directories, readers and writers, and
 //! returns data.
 
 mod acl;
+mod apply;
 mod assemble;
 mod canonical;
 mod chain;
@@ -19,19 +20,28 @@ mod compress;
 mod entry;
 pub mod exclude;
 mod foreign;
+mod import;
+mod layer;
 mod layout;
 mod overrides;
 mod pax;
+mod pipeline;
 mod read;
 mod report;
+mod settle;
 mod sparse;
 mod walk;
 mod xattrs;
 
+pub use apply::{Applied, ApplyOptions, apply};
 pub use assemble::{AssembledImage, LayerBlob, NewImage, assemble};
 pub use compress::open_compressed;
 pub use entry::{Attributes, Entry, EntryKind, Segment, SparseMap, Xattrs, compare_paths};
 pub use exclude::ExcludeSet;
+pub use import::{
+    ImportOptions, LayerSummary, import_directory, import_tar, ingest_canonical, write_canonical,
+};
+pub use layer::{LayerTarget, regenerate};
 pub use layout::{LayoutImage, write_layout};
 pub use overrides::Overrides;
 pub use read::TarReader;

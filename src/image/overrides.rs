@@ -3,9 +3,9 @@
 //! that were refused. Kept beside the tree, it makes the tree whole again.
 //!
 //! On disk it is a canonical tar of headers without data, in canonical order:
-//! a device (or a hard link to one) stands for itself and is not in the tree;
-//! any other member replaces the attributes of what is in the tree by that
-//! path. No file at all means that nothing was refused.
+//! a device stands for itself and is not in the tree; any other member
+//! replaces the attributes of what is in the tree by that path. No file at all
+//! means that nothing was refused.
 
 use std::collections::BTreeMap;
 use std::io::BufReader;
@@ -37,23 +37,14 @@ impl PartialOrd for Key {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Override {
     /// The device that is not in the tree; else only attributes are replaced.
-    node: Option<Node>,
+    node: Option<EntryKind>,
     attributes: Attributes,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Node {
-    kind: EntryKind,
-    /// Equal for the names of one device.
-    group: u64,
 }
 
 /// The overrides of one tree; about 150 bytes of memory each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
     map: BTreeMap<Key, Override>,
-    groups: u64,
-    firsts: BTreeMap<u64, Vec<u8>>,
 }
 
 impl Overrides {
@@ -75,9 +66,6 @@ impl Overrides {
     fn insert(&mut self, entry: Entry) {
         match entry.kind {
             EntryKind::CharDevice(..) | EntryKind::BlockDevice(..) => self.add_node(entry),
-            EntryKind::HardLink { ref target } => {
-                self.link(&entry.path, target);
-            }
             _ => self.add_attributes(&entry.path, entry.attributes),
         }
     }
@@ -93,7 +81,9 @@ impl Overrides {
         let mut bytes = Vec::new();
         while let Some((key, value)) = self.map.pop_first() {
             let kind = match value.node {
-                Some(node) => self.node_kind(node, &key.0),
+                Some(node) => node,
+                // The root has no name but as a directory.
+                None if key.0.is_empty() => EntryKind::Directory,
                 None => EntryKind::Regular { size: 0, sparse: None },
             };
             let entry = Entry { path: key.0, kind, attributes: value.attributes };
@@ -103,17 +93,6 @@ impl Overrides {
         fs::write_atomic(path, &bytes)
     }
 
-    /// The kind that the name `path` of a device has in a layer.
-    fn node_kind(&mut self, node: Node, path: &[u8]) -> EntryKind {
-        match self.firsts.get(&node.group) {
-            Some(first) => EntryKind::HardLink { target: first.clone() },
-            None => {
-                self.firsts.insert(node.group, path.to_vec());
-                node.kind
-            }
-        }
-    }
-
     /// True if there are none.
     pub fn is_empty(&self) -> bool {
         self.map.is_empty()
@@ -121,9 +100,8 @@ impl Overrides {
 
     /// Keeps the device `entry`, which is not in the tree.
     pub(super) fn add_node(&mut self, entry: Entry) {
-        self.groups += 1;
-        let node = Some(Node { kind: entry.kind, group: self.groups });
-        self.map.insert(Key(entry.path), Override { node, attributes: entry.attributes });
+        let value = Override { node: Some(entry.kind), attributes: entry.attributes };
+        self.map.insert(Key(entry.path), value);
     }
 
     /// Keeps the attributes of `path`.
@@ -131,13 +109,45 @@ impl Overrides {
         self.map.insert(Key(path.to_vec()), Override { node: None, attributes });
     }
 
-    /// Gives the new name `path` what `target` has; tells whether `target` is
-    /// a device that is not in the tree.
-    pub(super) fn link(&mut self, path: &[u8], target: &[u8]) -> bool {
-        let Some(value) = self.map.get(&Key(target.to_vec())).cloned() else { return false };
-        let is_node = value.node.is_some();
-        self.map.insert(Key(path.to_vec()), value);
-        is_node
+    /// Gives the new name `path` what `target` has.
+    pub(super) fn link(&mut self, path: &[u8], target: &[u8]) {
+        if let Some(value) = self.map.get(&Key(target.to_vec())).cloned() {
+            self.map.insert(Key(path.to_vec()), value);
+        }
+    }
+
+    /// True if `path` is a device that is not in the tree.
+    pub(super) fn has_node(&self, path: &[u8]) -> bool {
+        !self.map.is_empty()
+            && self.map.get(&Key(path.to_vec())).is_some_and(|value| value.node.is_some())
+    }
+
+    /// Forgets `path` alone.
+    pub(super) fn forget(&mut self, path: &[u8]) {
+        if !self.map.is_empty() {
+            self.map.remove(&Key(path.to_vec()));
+        }
+    }
+
+    /// Forgets `path` and all below it.
+    pub(super) fn forget_tree(&mut self, path: &[u8]) {
+        if self.map.is_empty() {
+            return;
+        }
+        let below = |key: &Key| {
+            key.0.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+        };
+        let start = Key(path.to_vec());
+        let gone: Vec<Key> = self
+            .map
+            .range(start..)
+            .map(|(key, _)| key)
+            .take_while(|key| below(key))
+            .cloned()
+            .collect();
+        for key in gone {
+            self.map.remove(&key);
+        }
     }
 
     /// Takes the attributes that `path`, which is in the tree, is to have.
@@ -158,8 +168,7 @@ impl Overrides {
                 return None;
             }
             let (key, value) = first.remove_entry();
-            if let Some(node) = value.node {
-                let kind = self.node_kind(node, &key.0);
+            if let Some(kind) = value.node {
                 return Some(Entry { path: key.0, kind, attributes: value.attributes });
             }
         }

@@ -328,3 +328,7 @@ fn not_tar(start: &[u8]) -> Error {
     Error::invalid(format!("not a tar archive{looks}"))
         .hint("give a directory, or a tar that may be compressed by gzip, bzip2, xz or zstd")
 }
+
+#[cfg(test)]
+#[path = "tests/read.rs"]
+mod tests;

@@ -20,6 +20,10 @@ const BLOCK: u64 = 4096;
 /// The shortest hole, and the distance of the blocks looked at.
 const HOLE_MIN: u64 = 1 << 20;
 const CHUNK: usize = 64 * 1024;
+/// The size and alignment of what is written as a hole if it is all zero.
+const WRITTEN: u64 = 64 * 1024;
+/// Pieces of such a block at the edge of a buffer are holes from this on.
+const WRITTEN_MIN: usize = 4096;
 
 /// The map of `file`, whose content is `size` bytes long; `None` if it has no
 /// hole.
@@ -93,7 +97,7 @@ impl Scan<'_> {
     /// no further back than `limit`.
     fn zeros_back(&mut self, end: u64, limit: u64) -> std::io::Result<u64> {
         let mut start = end;
-        while start > limit && self.zeros_until(start - BLOCK, start)? == start {
+        while start > limit && self.zeros_until(start - BLOCK, start)? >= start {
             start -= BLOCK;
         }
         Ok(start)
@@ -149,6 +153,28 @@ pub(super) fn is_zero(bytes: &[u8]) -> bool {
     let (head, tail) = bytes.split_at(bytes.len().min(16));
     head.iter().all(|&byte| byte == 0)
         && tail.chunks(256).all(|c| c.iter().fold(0, |a, b| a | b) == 0)
+}
+
+/// The parts of `bytes`, which stand at `start`, without the blocks of zeros.
+pub(super) fn data_runs(start: u64, bytes: &[u8]) -> Vec<(u64, &[u8])> {
+    let mut runs = Vec::new();
+    let (mut run_start, mut position) = (0, 0);
+    while position < bytes.len() {
+        let offset = start + position as u64;
+        let to_edge = ((offset + 1).next_multiple_of(WRITTEN) - offset) as usize;
+        let end = bytes.len().min(position + to_edge);
+        if end - position >= WRITTEN_MIN && is_zero(&bytes[position..end]) {
+            if run_start < position {
+                runs.push((start + run_start as u64, &bytes[run_start..position]));
+            }
+            run_start = end;
+        }
+        position = end;
+    }
+    if run_start < bytes.len() {
+        runs.push((start + run_start as u64, &bytes[run_start..]));
+    }
+    runs
 }
 
 /// The segments of a file: those of its map, or one for all of it.

@@ -179,7 +179,8 @@ impl Walk<'_> {
             self.walked.report.note(Topic::Socket, &path);
             return Ok(false);
         }
-        let is_linked = metadata.links > 1 && metadata.kind != FileKind::Directory;
+        let is_linked =
+            metadata.links > 1 && matches!(metadata.kind, FileKind::Regular | FileKind::Symlink);
         if is_linked && let Some((target, attributes)) = self.seen(&metadata) {
             let kind = EntryKind::HardLink { target };
             self.emit(&Entry { path, kind, attributes })?;
@@ -366,3 +367,7 @@ fn unreadable(error: Error) -> Error {
         _ => error,
     }
 }
+
+#[cfg(test)]
+#[path = "tests/walk.rs"]
+mod tests;

@@ -1,4 +1,4 @@
-//! Compressed streams, whole and damaged.
+//! Every format, cut, damaged and joined; whose fault an error is.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! Image layouts, whole and with wrong digests.
+//! A layout is whole or absent, and holds only what its digests say.
 
 use super::*;
 use crate::fs::Timestamp;

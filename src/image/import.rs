@@ -1,0 +1,197 @@
+//! The whole way of an import: a directory or an archive becomes a layer in a
+//! store's folder, with its diff ID. One pass over the source.
+
+use std::io::{BufReader, Read, Write};
+use std::sync::Arc;
+
+use crate::digest::DiffId;
+use crate::error::{Error, Result};
+use crate::fs::{self, Dir, Timestamp};
+
+use super::apply::{Applied, ApplyOptions, apply};
+use super::compress::open_compressed;
+use super::exclude::ExcludeSet;
+use super::layer::LayerTarget;
+use super::overrides::Overrides;
+use super::pipeline::{self, Through, WriterSink};
+use super::read::TarReader;
+use super::report::{Counters, Report};
+use super::walk::{Sink, TreeSource, WalkOptions, write_tree};
+
+/// Of what a foreign archive is read by, in bytes.
+const BUFFER: usize = 256 * 1024;
+
+/// How a source is imported.
+#[derive(Default)]
+pub struct ImportOptions {
+    /// Left out, with all below.
+    pub excludes: ExcludeSet,
+    /// Later times become this one (SOURCE_DATE_EPOCH).
+    pub epoch: Option<Timestamp>,
+    /// Counted up on the way; for whoever shows how far it is.
+    pub counters: Arc<Counters>,
+}
+
+impl ImportOptions {
+    fn walk(&self) -> WalkOptions<'_> {
+        WalkOptions {
+            excludes: Some(&self.excludes),
+            epoch: self.epoch,
+            counters: Some(&self.counters),
+        }
+    }
+}
+
+/// A layer that was imported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerSummary {
+    /// Of the canonical tar.
+    pub diff_id: DiffId,
+    /// Of the canonical tar, in bytes.
+    pub tar_size: u64,
+    /// Of all regular files, holes included, hard links once, in bytes.
+    pub content_size: u64,
+    /// How many members.
+    pub entries: u64,
+    /// The newest time of a member.
+    pub newest_mtime: Timestamp,
+    /// What was noticed.
+    pub report: Report,
+}
+
+/// Makes the directory `source` the layer `target`.
+///
+/// # Errors
+/// Those of [`write_tree`] and of writing the target.
+pub fn import_directory(
+    source: &Dir,
+    target: &LayerTarget,
+    options: &ImportOptions,
+) -> Result<LayerSummary> {
+    let source = source.duplicate()?;
+    let walk = options.walk();
+    let produce = |sink: &mut pipeline::ChunkSink| {
+        let source = TreeSource { dir: &source, overrides: Overrides::default() };
+        write_tree(source, &walk, sink)
+    };
+    let tree = open_target(target)?;
+    let mut through = pipeline::run(produce, &tree, &ApplyOptions::default())?;
+    let report = std::mem::take(&mut through.produced.report);
+    summary(through, target, report)
+}
+
+/// Makes the canonical tar that `reader` gives the layer `target`. For a tree
+/// that another process reads, by [`write_canonical`].
+///
+/// # Errors
+/// `Invalid` if the stream ends without its end marker; else those of reading
+/// and of writing the target.
+pub fn ingest_canonical(
+    mut reader: impl Read + Send,
+    target: &LayerTarget,
+    options: &ImportOptions,
+) -> Result<LayerSummary> {
+    let counters = &options.counters;
+    let produce = |sink: &mut pipeline::ChunkSink| {
+        loop {
+            let space = sink.space()?;
+            match reader.read(space) {
+                Ok(0) => return Ok(()),
+                Ok(count) => {
+                    sink.advance(count);
+                    counters.add_bytes(count as u64);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::io_named("cannot read the layer", error)),
+            }
+        }
+    };
+    let tree = open_target(target)?;
+    let through = pipeline::run(produce, &tree, &ApplyOptions::default())?;
+    summary(through, target, Report::default())
+}
+
+/// Writes the directory `source` as a canonical tar to `output`.
+///
+/// # Errors
+/// Those of [`write_tree`] and of `output`.
+pub fn write_canonical(
+    source: &Dir,
+    options: &ImportOptions,
+    output: &mut dyn Write,
+) -> Result<Report> {
+    let source = TreeSource { dir: source, overrides: Overrides::default() };
+    let mut sink = WriterSink::new(output);
+    let walked = write_tree(source, &options.walk(), &mut sink)?;
+    sink.flush()?;
+    Ok(walked.report)
+}
+
+/// Makes the archive that `reader` gives, compressed or not, the layer
+/// `target`: applies it, and hashes the canonical tar of the tree that came
+/// out, while its pages are still in memory.
+///
+/// # Errors
+/// Those of [`open_compressed`], [`apply`] and [`write_tree`].
+pub fn import_tar(
+    reader: Box<dyn Read + Send>,
+    target: &LayerTarget,
+    options: &ImportOptions,
+) -> Result<LayerSummary> {
+    let reader = BufReader::with_capacity(BUFFER, open_compressed(reader)?);
+    let tree = open_target(target)?;
+    let apply_options = ApplyOptions {
+        excludes: Some(&options.excludes),
+        epoch: options.epoch,
+        counters: Some(&options.counters),
+    };
+    let mut applied = apply(TarReader::new(reader), &tree, &apply_options)?;
+    if applied.entries == 0 {
+        return Err(Error::invalid("the archive is empty")
+            .hint("give a tar of a root filesystem, as tar -C DIR -c . makes it"));
+    }
+    let mut hashing = crate::digest::Hasher::new();
+    let mut sink = WriterSink::new(&mut hashing);
+    let overrides = std::mem::take(&mut applied.overrides);
+    let source = TreeSource { dir: &tree, overrides: overrides.clone() };
+    let walked = write_tree(source, &WalkOptions::default(), &mut sink)?;
+    sink.flush()?;
+    overrides.save(&target.overrides)?;
+    applied.report.merge(walked.report);
+    Ok(LayerSummary {
+        tar_size: hashing.size(),
+        diff_id: DiffId(hashing.finish()),
+        content_size: walked.content_size,
+        entries: walked.entries,
+        newest_mtime: walked.newest_mtime.unwrap_or_default(),
+        report: applied.report,
+    })
+}
+
+fn open_target(target: &LayerTarget) -> Result<Dir> {
+    fs::ensure_dir(&target.tree, 0o700)?;
+    Dir::open(&target.tree)
+}
+
+fn summary<T>(through: Through<T>, target: &LayerTarget, walked: Report) -> Result<LayerSummary> {
+    let Applied { overrides, entries, content_size, newest_mtime, has_end_marker, mut report } =
+        through.applied;
+    if !has_end_marker || entries == 0 {
+        return Err(Error::invalid("the layer's stream ended early")
+            .hint("see what the process that writes it says"));
+    }
+    overrides.save(&target.overrides)?;
+    report.merge(walked);
+    Ok(LayerSummary {
+        diff_id: through.diff_id,
+        tar_size: through.size,
+        content_size,
+        entries,
+        newest_mtime: newest_mtime.unwrap_or_default(),
+        report,
+    })
+}
+
+#[cfg(test)]
+#[path = "tests/import.rs"]
+mod tests;

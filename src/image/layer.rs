@@ -1,0 +1,56 @@
+//! A layer as it lies in a store: a tree, and beside it what its file system
+//! could not hold. Both together give back the canonical tar, byte for byte,
+//! so no copy of the tar need be kept.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use crate::digest::{DiffId, Hasher};
+use crate::error::Result;
+use crate::fs::Dir;
+
+use super::overrides::Overrides;
+use super::pipeline::WriterSink;
+use super::walk::{TreeSource, WalkOptions, write_tree};
+
+/// Where a layer lies, or is to lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerTarget {
+    /// The root of the tree.
+    pub tree: PathBuf,
+    /// The file of overrides; there is none if nothing was refused.
+    pub overrides: PathBuf,
+}
+
+/// Writes the layer's canonical tar to `output`; returns its digest and size,
+/// for the caller to compare.
+///
+/// # Errors
+/// Those of reading the tree and of `output`.
+pub fn regenerate(layer: &LayerTarget, output: &mut dyn Write) -> Result<(DiffId, u64)> {
+    let mut hashing = Hashing { hasher: Hasher::new(), output };
+    let dir = Dir::open(&layer.tree)?;
+    let source = TreeSource { dir: &dir, overrides: Overrides::load(&layer.overrides)? };
+    let mut sink = WriterSink::new(&mut hashing);
+    write_tree(source, &WalkOptions::default(), &mut sink)?;
+    sink.flush()?;
+    let size = hashing.hasher.size();
+    Ok((DiffId(hashing.hasher.finish()), size))
+}
+
+struct Hashing<'a> {
+    hasher: Hasher,
+    output: &'a mut dyn Write,
+}
+
+impl Write for Hashing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.output.write_all(bytes)?;
+        self.hasher.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
+}

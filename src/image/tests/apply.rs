@@ -1,0 +1,224 @@
+//! Hostile archives, one attack each, and the rules of replacement.
+
+use std::path::Path;
+
+use super::*;
+use crate::image::Xattrs;
+use crate::image::canonical::{self, END};
+
+fn entry(path: &str, kind: EntryKind) -> Entry {
+    let attributes = Attributes {
+        mode: 0o755,
+        uid: rustix::process::geteuid().as_raw(),
+        gid: rustix::process::getegid().as_raw(),
+        mtime: Timestamp::from_seconds(77),
+        xattrs: Xattrs::new(),
+    };
+    Entry { path: path.as_bytes().to_vec(), kind, attributes }
+}
+
+fn dir(path: &str) -> (Entry, &'static [u8]) {
+    (entry(path, EntryKind::Directory), b"")
+}
+
+fn file(path: &str, content: &'static [u8]) -> (Entry, &'static [u8]) {
+    (entry(path, EntryKind::Regular { size: content.len() as u64, sparse: None }), content)
+}
+
+fn symlink(path: &str, target: &str) -> (Entry, &'static [u8]) {
+    (entry(path, EntryKind::Symlink { target: target.into() }), b"")
+}
+
+fn link(path: &str, target: &str) -> (Entry, &'static [u8]) {
+    (entry(path, EntryKind::HardLink { target: target.into() }), b"")
+}
+
+fn archive(members: &[(Entry, &[u8])]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (entry, content) in members {
+        canonical::encode(entry, &mut bytes);
+        bytes.extend_from_slice(content);
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+    }
+    bytes.extend(END);
+    bytes
+}
+
+fn applied(members: &[(Entry, &[u8])], room: &Path) -> Result<Applied> {
+    std::fs::create_dir_all(room.join("tree")).unwrap();
+    let target = Dir::open(&room.join("tree")).unwrap();
+    apply(TarReader::new(archive(members).as_slice()), &target, &ApplyOptions::default())
+}
+
+/// Asserts that `members` are refused for `reason`, that the last one is
+/// named, and that nothing outside of the tree was touched.
+fn refused(members: &[(Entry, &[u8])], reason: &str) {
+    let room = tempfile::tempdir().unwrap();
+    std::fs::write(room.path().join("victim"), "whole").unwrap();
+    let error = applied(members, room.path()).unwrap_err();
+    let text = error.chain();
+    assert!(text.contains(reason), "{text}");
+    let last = String::from_utf8_lossy(&members[members.len() - 1].0.path).into_owned();
+    assert!(text.contains(&last), "{text}");
+    assert_eq!(std::fs::read(room.path().join("victim")).unwrap(), b"whole");
+    assert_eq!(std::fs::read_dir(room.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn refuses_absolute_paths() {
+    refused(&[file("/tmp/x", b"")], "absolute");
+}
+
+#[test]
+fn refuses_dot_dot() {
+    refused(&[file("../victim", b"x")], "leaves the tree");
+    refused(&[dir("a"), file("a/../../victim", b"x")], "leaves the tree");
+}
+
+#[test]
+fn refuses_to_pass_through_a_symbolic_link() {
+    refused(&[symlink("out", ".."), file("out/victim", b"x")], "a symbolic link");
+    refused(&[dir("d"), symlink("d/in", "."), dir("d/in/x")], "a symbolic link");
+}
+
+#[test]
+fn refuses_to_pass_through_a_file() {
+    refused(&[file("f", b""), file("f/x", b"")], "no directory");
+}
+
+#[test]
+fn refuses_hard_links_that_leave_the_tree() {
+    refused(&[link("h", "../victim")], "leaves the tree");
+    refused(&[link("h", "/etc/passwd")], "absolute");
+    refused(&[symlink("out", ".."), link("h", "out/victim")], "passes through");
+}
+
+#[test]
+fn refuses_hard_links_to_nothing_and_to_directories() {
+    refused(&[link("h", "missing")], "not in the tree");
+    refused(&[link("h", "missing/deep")], "not in the tree");
+    refused(&[link("h", "h")], "itself");
+    refused(&[dir("d"), link("h", "d")], "a directory");
+}
+
+#[test]
+fn refuses_a_root_that_is_no_directory() {
+    let room = tempfile::tempdir().unwrap();
+    let error = applied(&[symlink(".", "/")], room.path()).unwrap_err();
+    assert!(error.chain().contains("replace the root"), "{}", error.chain());
+}
+
+#[test]
+fn writing_over_a_link_does_not_write_through_it() {
+    let room = tempfile::tempdir().unwrap();
+    std::fs::write(room.path().join("victim"), "whole").unwrap();
+    let members = [
+        symlink("l", "../victim"),
+        file("l", b"new"),
+        file("a", b"1"),
+        link("b", "a"),
+        file("b", b"2"),
+    ];
+    let applied = applied(&members, room.path()).unwrap();
+    assert_eq!(applied.report.count(Topic::Replaced), 2);
+    assert_eq!(std::fs::read(room.path().join("victim")).unwrap(), b"whole");
+    assert_eq!(std::fs::read(room.path().join("tree/l")).unwrap(), b"new");
+    assert_eq!(std::fs::read(room.path().join("tree/a")).unwrap(), b"1");
+    assert_eq!(std::fs::read(room.path().join("tree/b")).unwrap(), b"2");
+}
+
+#[test]
+fn later_members_replace_earlier_ones() {
+    let room = tempfile::tempdir().unwrap();
+    let members = [
+        file("d/x/y", b"1"),
+        file("d/x", b"2"),
+        file("e", b"3"),
+        dir("e"),
+        file("e/f", b"4"),
+        (
+            Entry {
+                attributes: Attributes {
+                    mode: 0o700,
+                    ..entry("", EntryKind::Directory).attributes
+                },
+                ..entry("e", EntryKind::Directory)
+            },
+            b"",
+        ),
+    ];
+    let applied = applied(&members, room.path()).unwrap();
+    let tree = Dir::open(&room.path().join("tree")).unwrap();
+    assert_eq!(std::fs::read(room.path().join("tree/d/x")).unwrap(), b"2");
+    assert_eq!(std::fs::read(room.path().join("tree/e/f")).unwrap(), b"4");
+    assert_eq!(tree.metadata(OsStr::new("e")).unwrap().mode, 0o700);
+    assert_eq!(applied.report.count(Topic::ImplicitDirectory), 2);
+}
+
+#[test]
+fn directories_keep_time_and_mode_in_any_order() {
+    let room = tempfile::tempdir().unwrap();
+    let read_only = |path: &str| {
+        let mut entry = entry(path, EntryKind::Directory);
+        entry.attributes.mode = 0o2555;
+        (entry, &b""[..])
+    };
+    let members = [
+        read_only("a"),
+        read_only("a/b"),
+        dir("c"),
+        file("a/b/f", b""),
+        dir("c/d"),
+        file("a/g", b""),
+    ];
+    applied(&members, room.path()).unwrap();
+    let tree = Dir::open(&room.path().join("tree")).unwrap();
+    for path in ["a", "a/b"] {
+        let metadata = tree.metadata(OsStr::new(path)).unwrap();
+        assert_eq!((metadata.mode, metadata.mtime.seconds), (0o2555, 77), "{path}");
+    }
+    assert_eq!(tree.metadata(OsStr::new("c")).unwrap().mtime.seconds, 77);
+    let root = tree.own_metadata().unwrap();
+    assert_eq!((root.mode, root.mtime), (0o755, Timestamp::default()));
+}
+
+#[test]
+fn excluded_members_and_their_children_are_left_out() {
+    let room = tempfile::tempdir().unwrap();
+    let excludes = ExcludeSet::parse([&b"a"[..]]).unwrap();
+    let options = ApplyOptions { excludes: Some(&excludes), ..ApplyOptions::default() };
+    let bytes = archive(&[file("a/b", b"1"), dir("a"), file("c", b"2")]);
+    let target = Dir::open(room.path()).unwrap();
+    let applied = apply(TarReader::new(bytes.as_slice()), &target, &options).unwrap();
+    assert_eq!(applied.entries, 1);
+    assert_eq!(target.names().unwrap().len(), 1);
+}
+
+#[test]
+fn paths_as_deep_as_a_layer_may_be() {
+    let room = tempfile::tempdir().unwrap();
+    let deep = "d/".repeat(2047);
+    let members =
+        [file(&format!("{deep}ff"), b"1"), file("z", b"2"), file(&format!("{deep}g"), b"3")];
+    let applied = applied(&members, room.path()).unwrap();
+    assert_eq!(applied.report.count(Topic::ImplicitDirectory), 2047);
+    fs::remove_tree(&room.path().join("tree")).unwrap();
+    let error = TarReader::new(archive(&[file(&format!("{deep}fff"), b"")]).as_slice())
+        .next_entry()
+        .unwrap_err();
+    assert!(error.chain().contains("longer than 4096"), "{}", error.chain());
+}
+
+#[test]
+fn zeros_become_holes() {
+    let bytes = [vec![0; 70_000], vec![1; 10], vec![0; 200_000]].concat();
+    let runs = data_runs(0, &bytes);
+    let covered: u64 = runs.iter().map(|(_, run)| run.len() as u64).sum();
+    assert!(covered <= 65_536, "{covered}");
+    let mut copy = vec![0; bytes.len()];
+    for (offset, run) in data_runs(100, &bytes) {
+        let at = offset as usize - 100;
+        copy[at..at + run.len()].copy_from_slice(run);
+    }
+    assert_eq!(copy, bytes);
+}
