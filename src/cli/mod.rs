@@ -36,6 +36,8 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Err(error) => return exit::failure(&error),
     };
     let result = match parsed.verb {
+        Verb::Import(import) => command::import::run(&engine, *import),
+        Verb::Images(images) => command::images::run(&engine, &images),
         Verb::Shell(shell) => command::shell::run(&engine, *shell),
         Verb::Profile(profile) => command::profile::run(&engine, profile),
     };

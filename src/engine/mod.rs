@@ -3,8 +3,10 @@
 //! stand beside the cli and offer the same.
 
 mod bundle;
+mod changes;
 mod fallback;
 mod host;
+mod import;
 mod launch;
 pub mod options;
 pub mod profile;
@@ -20,9 +22,10 @@ mod users;
 use std::cell::OnceCell;
 
 use crate::error::{Error, Kind, Result};
-use crate::store::Store;
+use crate::store::{ImageRecord, Store};
 
 pub use host::Host;
+pub use import::{ImportOutcome, ImportRequest};
 pub use launch::Ended;
 pub use profiles::ProfileSummary;
 pub use settings::Settings;
@@ -99,6 +102,14 @@ impl Engine {
             return Ok(Some(self.store.get_or_init(|| store)));
         }
         Ok(self.store.get())
+    }
+
+    /// All images, the newest first; none if there is no store yet.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn images(&self) -> Result<Vec<ImageRecord>> {
+        self.existing_store()?.map_or(Ok(Vec::new()), Store::images)
     }
 
     /// The store of a command that names something in it.

@@ -1,5 +1,7 @@
 //! One file a verb: from what was typed to the engine's request, and from its
 //! answer to text and exit status.
 
+pub(super) mod images;
+pub(super) mod import;
 pub(super) mod profile;
 pub(super) mod shell;
