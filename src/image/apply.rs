@@ -59,6 +59,8 @@ pub struct Applied {
     pub newest_mtime: Option<Timestamp>,
     /// True if the archive ended with its two blocks of zeros.
     pub has_end_marker: bool,
+    /// True if the archive has a member for the root.
+    pub has_root: bool,
     /// What was noticed.
     pub report: Report,
 }
@@ -128,6 +130,7 @@ impl Extractor {
 
     fn count(&mut self, entry: &Entry) {
         self.applied.entries += 1;
+        self.applied.has_root |= entry.path.is_empty();
         let mtime = Some(entry.attributes.mtime);
         self.applied.newest_mtime = self.applied.newest_mtime.max(mtime);
         if let EntryKind::Regular { size, .. } = entry.kind {

@@ -1,7 +1,7 @@
 //! The whole way of an import: a directory or an archive becomes a layer in a
 //! store's folder, with its diff ID. One pass over the source.
 
-use std::io::{BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::sync::Arc;
 
 use crate::digest::DiffId;
@@ -57,6 +57,9 @@ pub struct LayerSummary {
     pub newest_mtime: Timestamp,
     /// What was noticed.
     pub report: Report,
+    /// True if the source says what its root is; a directory does, an archive
+    /// may not.
+    pub has_root: bool,
 }
 
 /// Makes the directory `source` the layer `target`.
@@ -101,7 +104,7 @@ pub fn ingest_canonical(
                     sink.advance(count);
                     counters.add_bytes(count as u64);
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Error::io_named("cannot read the layer", error)),
             }
         }
@@ -129,7 +132,8 @@ pub fn write_canonical(
 
 /// Makes the archive that `reader` gives, compressed or not, the layer
 /// `target`: applies it, and hashes the canonical tar of the tree that came
-/// out, while its pages are still in memory.
+/// out, while its pages are still in memory. Counts the bytes of the archive
+/// as it is given: compressed ones, if it is compressed.
 ///
 /// # Errors
 /// Those of [`open_compressed`], [`apply`] and [`write_tree`].
@@ -138,7 +142,8 @@ pub fn import_tar(
     target: &LayerTarget,
     options: &ImportOptions,
 ) -> Result<LayerSummary> {
-    let reader = BufReader::with_capacity(BUFFER, open_compressed(reader)?);
+    let counted = Counted { inner: reader, counters: Arc::clone(&options.counters) };
+    let reader = BufReader::with_capacity(BUFFER, open_compressed(Box::new(counted))?);
     let tree = open_target(target)?;
     let apply_options = ApplyOptions {
         excludes: Some(&options.excludes),
@@ -146,26 +151,40 @@ pub fn import_tar(
         counters: Some(&options.counters),
     };
     let mut applied = apply(TarReader::new(reader), &tree, &apply_options)?;
-    if applied.entries == 0 {
+    // The root alone is no filesystem either; its path would say nothing.
+    if applied.entries <= u64::from(applied.has_root) {
         return Err(Error::invalid("the archive is empty")
             .hint("give a tar of a root filesystem, as tar -C DIR -c . makes it"));
     }
-    let mut hashing = crate::digest::Hasher::new();
-    let mut sink = WriterSink::new(&mut hashing);
     let overrides = std::mem::take(&mut applied.overrides);
     let source = TreeSource { dir: &tree, overrides: overrides.clone() };
-    let walked = write_tree(source, &WalkOptions::default(), &mut sink)?;
-    sink.flush()?;
+    let (walked, diff_id, tar_size) =
+        pipeline::digest(|sink| write_tree(source, &WalkOptions::default(), sink))?;
     overrides.save(&target.overrides)?;
     applied.report.merge(walked.report);
     Ok(LayerSummary {
-        tar_size: hashing.size(),
-        diff_id: DiffId(hashing.finish()),
+        diff_id,
+        tar_size,
         content_size: walked.content_size,
         entries: walked.entries,
         newest_mtime: walked.newest_mtime.unwrap_or_default(),
         report: applied.report,
+        has_root: applied.has_root,
     })
+}
+
+/// Counts what is read through it.
+struct Counted {
+    inner: Box<dyn Read + Send>,
+    counters: Arc<Counters>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.counters.add_bytes(count as u64);
+        Ok(count)
+    }
 }
 
 fn open_target(target: &LayerTarget) -> Result<Dir> {
@@ -174,9 +193,10 @@ fn open_target(target: &LayerTarget) -> Result<Dir> {
 }
 
 fn summary<T>(through: Through<T>, target: &LayerTarget, walked: Report) -> Result<LayerSummary> {
-    let Applied { overrides, entries, content_size, newest_mtime, has_end_marker, mut report } =
-        through.applied;
-    if !has_end_marker || entries == 0 {
+    let applied = through.applied;
+    let Applied { overrides, entries, content_size, newest_mtime, has_root, mut report, .. } =
+        applied;
+    if !applied.has_end_marker || entries == 0 {
         return Err(Error::invalid("the layer's stream ended early")
             .hint("see what the process that writes it says"));
     }
@@ -189,6 +209,7 @@ fn summary<T>(through: Through<T>, target: &LayerTarget, walked: Report) -> Resu
         entries,
         newest_mtime: newest_mtime.unwrap_or_default(),
         report,
+        has_root,
     })
 }
 

@@ -49,8 +49,7 @@ pub(super) fn run<T: Send>(
     let (to_extractor, apply_queue) = sync_channel(QUEUE);
     std::thread::scope(|scope| {
         let producer = scope.spawn(move || {
-            let outputs = [to_hasher, to_extractor];
-            let mut sink = ChunkSink { outputs, pool, current: Vec::new(), used: 0, closed: false };
+            let mut sink = ChunkSink::new(vec![to_hasher, to_extractor], pool);
             let result = produce(&mut sink).and_then(|value| sink.flush().map(|()| value));
             (result, sink.closed)
         });
@@ -58,8 +57,8 @@ pub(super) fn run<T: Send>(
         let hasher = scope.spawn(move || hash(&hash_queue, &hash_recycle));
         let input = ChunkReader { queue: apply_queue, recycle, current: None, position: 0 };
         let applied = apply(TarReader::new(input), target, options);
-        let (produced, closed) = joined(producer.join())?;
-        let (diff_id, size) = joined(hasher.join())?;
+        let (produced, closed) = joined(producer.join());
+        let (diff_id, size) = joined(hasher.join());
         match (produced, applied) {
             // The sink closes only if the extractor has ended before its time.
             (Err(_), Err(error)) if closed => Err(error),
@@ -69,8 +68,30 @@ pub(super) fn run<T: Send>(
     })
 }
 
-fn joined<T>(result: std::thread::Result<T>) -> Result<T> {
-    result.map_err(|_| Error::internal("a stage of the import panicked"))
+/// Runs `produce` and, on a thread of its own, the hasher; returns what
+/// `produce` did, and the digest and size of what it wrote.
+///
+/// # Errors
+/// Those of `produce`.
+pub(super) fn digest<T>(
+    produce: impl FnOnce(&mut ChunkSink) -> Result<T>,
+) -> Result<(T, DiffId, u64)> {
+    let (recycle, pool) = channel();
+    let (to_hasher, queue) = sync_channel(QUEUE);
+    std::thread::scope(|scope| {
+        let hasher = scope.spawn(move || hash(&queue, &recycle));
+        let mut sink = ChunkSink::new(vec![to_hasher], pool);
+        let produced = produce(&mut sink).and_then(|value| sink.flush().map(|()| value));
+        // The hasher ends when nobody can send to it any more.
+        drop(sink);
+        let (diff_id, size) = joined(hasher.join());
+        Ok((produced?, diff_id, size))
+    })
+}
+
+/// What a stage returned; its panic goes on here.
+fn joined<T>(result: std::thread::Result<T>) -> T {
+    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 fn hash(queue: &Receiver<Chunk>, recycle: &Sender<Vec<u8>>) -> (DiffId, u64) {
@@ -93,7 +114,7 @@ fn give_back(chunk: Chunk, recycle: &Sender<Vec<u8>>) {
 
 /// Where the producer writes.
 pub(super) struct ChunkSink {
-    outputs: [SyncSender<Chunk>; 2],
+    outputs: Vec<SyncSender<Chunk>>,
     pool: Receiver<Vec<u8>>,
     current: Vec<u8>,
     used: usize,
@@ -101,6 +122,10 @@ pub(super) struct ChunkSink {
 }
 
 impl ChunkSink {
+    fn new(outputs: Vec<SyncSender<Chunk>>, pool: Receiver<Vec<u8>>) -> Self {
+        Self { outputs, pool, current: Vec::new(), used: 0, closed: false }
+    }
+
     fn flush(&mut self) -> Result<()> {
         let mut chunk = std::mem::take(&mut self.current);
         chunk.truncate(std::mem::take(&mut self.used));

@@ -313,6 +313,59 @@ fn nothing_to_import_is_an_error_with_a_hint() {
 }
 
 #[test]
+fn an_archive_of_the_root_alone_is_empty() {
+    let room = tempfile::tempdir().unwrap();
+    std::fs::create_dir(room.path().join("bare")).unwrap();
+    let bytes = tar(&room.path().join("bare"), &[]);
+    let options = ImportOptions::default();
+    let error = import_tar(boxed(&bytes), &target(room.path(), "a"), &options).unwrap_err();
+    assert_eq!(error.chain(), "the archive is empty");
+}
+
+#[test]
+fn compressed_archives_count_as_given_and_tell_whether_there_is_a_root() {
+    let (room, tree) = room();
+    let expected = from_directory(&tree, room.path(), "directory");
+    assert!(expected.has_root);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&canonical(&tree)).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let options = ImportOptions::default();
+    let summary = import_tar(boxed(&gzip), &target(room.path(), "gzip"), &options).unwrap();
+    assert_eq!((summary.diff_id, summary.has_root), (expected.diff_id, true));
+    let passed = options.counters.bytes.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(passed, gzip.len() as u64);
+
+    let output = Command::new("tar").arg("-C").arg(&tree).args(["-cf", "-", "usr"]).output();
+    let rootless = from_tar(&output.unwrap().stdout, room.path(), "rootless");
+    assert!(!rootless.has_root);
+}
+
+#[test]
+fn a_later_time_in_an_archive_is_clamped_on_disk_as_well() {
+    let (room, tree) = room();
+    let epoch = Some(Timestamp::from_seconds(1_450_000_000));
+    let options = ImportOptions { epoch, ..ImportOptions::default() };
+    let layer = target(room.path(), "layer");
+    let summary = import_tar(boxed(&canonical(&tree)), &layer, &options).unwrap();
+    assert_eq!(Some(summary.newest_mtime), epoch);
+    let again = regenerate(&layer, &mut std::io::sink()).unwrap();
+    assert_eq!(again, (summary.diff_id, summary.tar_size));
+    let directory = target(room.path(), "directory");
+    let walked = import_directory(&Dir::open(&tree).unwrap(), &directory, &options).unwrap();
+    assert_eq!(walked.diff_id, summary.diff_id);
+}
+
+#[test]
+#[should_panic(expected = "the producer fell over")]
+fn the_panic_of_a_stage_goes_on() {
+    let room = tempfile::tempdir().unwrap();
+    let tree = Dir::open(room.path()).unwrap();
+    let produce = |_: &mut pipeline::ChunkSink| -> Result<()> { panic!("the producer fell over") };
+    let _ = pipeline::run(produce, &tree, &ApplyOptions::default());
+}
+
+#[test]
 fn the_first_real_error_of_the_stages_is_returned() {
     let room = tempfile::tempdir().unwrap();
     let tree = room.path().join("source");
