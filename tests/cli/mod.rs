@@ -1,3 +1,4 @@
 //! The command line, end to end: one file a verb.
 
+mod import;
 mod shell;

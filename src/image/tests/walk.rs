@@ -123,7 +123,8 @@ fn build(root: &Path, pieces: &[(Vec<u8>, Piece)]) {
         let made = match piece {
             Piece::File(content, mode) => dir.create_file(name).map(|file| {
                 file.write_all_at(content, 0).unwrap();
-                dir.set_mode(name, *mode).unwrap();
+                // An ordinary user cannot read what they have no right to.
+                dir.set_mode(name, *mode | 0o400).unwrap();
                 files.push((dir.duplicate().unwrap(), name.as_bytes().to_vec()));
             }),
             Piece::Dir => dir.create_dir(name).map(|below| dir = below),
