@@ -5,11 +5,11 @@
 //! from itself, never upward, and never sideways on floor 2
 //! (`tests/architecture.rs` holds this):
 //!
-//! 0. ground: [`error`] [`digest`] [`reference`] [`id`] [`platform`]
+//! 0. ground: [`error`] [`digest`] [`mod@reference`] [`id`] [`platform`]
 //!    [`mount`] [`oci`], and the two fences [`fs`] (files) and [`sys`] (the
 //!    kernel, the only place for `unsafe`)
 //! 1. [`store`]: everything on disk
-//! 2. subsystems, siblings that never see each other: [`image`] [`registry`]
+//! 2. subsystems, siblings that never see each other: [`image`]
 //!    [`dockerfile`] [`runtime`] [`monitor`] [`compat`]
 //! 3. [`engine`]: one file per thing a user can ask for; returns data
 //! 4. [`cli`]: the only floor that sees terminal, environment and exit code
@@ -32,7 +32,6 @@ pub mod compat;
 pub mod dockerfile;
 pub mod image;
 pub mod monitor;
-pub mod registry;
 pub mod runtime;
 
 pub mod engine;
