@@ -31,7 +31,7 @@ use super::exclude::ExcludeSet;
 use super::overrides::Overrides;
 use super::read::TarReader;
 use super::report::{Counters, Report, Topic};
-use super::settle::{own_ids, settle};
+use super::settle::{inherits_nothing, own_ids, settle};
 use super::sparse::data_runs;
 use super::xattrs::{ACL_DEFAULT, Fate, fate};
 
@@ -120,7 +120,7 @@ fn implicit() -> Attributes {
 impl Extractor {
     fn new(target: &Dir) -> Result<Self> {
         Ok(Self {
-            chain: Chain::new(target)?,
+            chain: Chain::new(inherits_nothing(target)?)?,
             root: target.duplicate()?,
             root_finish: implicit(),
             own: own_ids(),

@@ -56,6 +56,19 @@ fn accepted(result: Result<()>) -> Result<bool> {
     }
 }
 
+/// Takes the default ACL from the empty root of a tree: a folder of the host
+/// must not pass on to a layer what the archive does not have.
+///
+/// # Errors
+/// Those of lremovexattr(2), but for a file system without ACLs.
+pub(super) fn inherits_nothing(root: &Dir) -> Result<&Dir> {
+    let acl = OsStr::new("system.posix_acl_default");
+    match fs::remove_xattr(root, OsStr::new("."), acl) {
+        Err(error) if error.kind() == Kind::Unsupported => Ok(root),
+        result => result.map(|()| root),
+    }
+}
+
 fn set_xattrs(dir: &Dir, name: &OsStr, xattrs: &Xattrs) -> Result<bool> {
     let mut taken = true;
     for (key, value) in xattrs {
