@@ -1,6 +1,6 @@
 //! `envbox images`.
 
-use crate::cli::args::Images;
+use crate::cli::args::image::Images;
 use crate::cli::exit;
 use crate::cli::output::{Table, ago, human_size, short_id};
 use crate::engine::Engine;

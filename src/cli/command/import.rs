@@ -1,6 +1,6 @@
 //! `envbox import`.
 
-use crate::cli::args::Import;
+use crate::cli::args::import::Import;
 use crate::cli::exit;
 use crate::engine::{Engine, ImportRequest};
 use crate::error::Result;

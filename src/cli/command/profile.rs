@@ -1,6 +1,6 @@
 //! `envbox profile`.
 
-use crate::cli::args::ProfileVerb;
+use crate::cli::args::shell::ProfileVerb;
 use crate::cli::exit;
 use crate::cli::output::Table;
 use crate::engine::Engine;

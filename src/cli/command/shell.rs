@@ -1,6 +1,6 @@
 //! `envbox shell`.
 
-use crate::cli::args::Shell;
+use crate::cli::args::shell::Shell;
 use crate::cli::{environment, exit};
 use crate::engine::{Ended, Engine, ShellRequest};
 use crate::error::Result;

@@ -1,0 +1,34 @@
+//! What can be typed after `envbox import`.
+
+use clap::Args;
+
+use crate::platform::Platform;
+use crate::reference::ImageRef;
+
+/// Makes an image of SOURCE and prints its ID. The same tree gives the same ID
+/// on every machine, from a directory or a tar of it.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Import {
+    /// A directory, a tar file (plain, gzip, bzip2, xz, zstd), or - for stdin
+    pub source: String,
+    /// The image's name
+    pub reference: Option<ImageRef>,
+    /// Leave out what matches, by the rules of tar --exclude
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude: Vec<String>,
+    /// Apply a Dockerfile instruction to the image's configuration
+    #[arg(short, long, value_name = "INSTRUCTION")]
+    pub change: Vec<String>,
+    /// The message of the image's history
+    #[arg(short, long, value_name = "TEXT")]
+    pub message: Option<String>,
+    /// Who made it
+    #[arg(long, value_name = "NAME")]
+    pub author: Option<String>,
+    /// What it is for; told by its programs otherwise
+    #[arg(long, value_name = "OS/ARCH")]
+    pub platform: Option<Platform>,
+    /// The profile whose rules apply; the image remembers it
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+}
