@@ -28,6 +28,12 @@ pub(super) fn note(text: &str, hint: Option<&str>) {
     print("note: ", text, hint);
 }
 
+/// Prints a line for the person at the terminal.
+pub(super) fn say(text: &str) {
+    // Nobody is left to tell if this fails.
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
 /// Prints what clap has to say: help and version are no errors.
 pub(super) fn usage(error: &clap::Error) -> i32 {
     let _ = error.print();
