@@ -3,15 +3,17 @@
 
 pub(super) mod container;
 pub(super) mod image;
+mod image_filter;
 pub(super) mod import;
 pub(super) mod shell;
+mod until;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use container::{Ps, Rm, Run};
-use image::Images;
+use image::{Export, ImageVerb, Images, Inspect, RemoveImages, Save, Tag};
 use import::Import;
 use shell::{Init, ProfileVerb, Shell};
 
@@ -47,6 +49,19 @@ pub(super) enum Verb {
     Import(Box<Import>),
     /// List the images
     Images(Images),
+    /// Give an image one more name
+    Tag(Tag),
+    /// Remove names of images, and images with their last one
+    Rmi(RemoveImages),
+    /// Show all that is known of containers and images
+    Inspect(Inspect),
+    /// Write images as an OCI layout
+    Save(Save),
+    /// Write a root filesystem as a tar
+    Export(Export),
+    /// Work with images
+    #[command(subcommand)]
+    Image(ImageVerb),
     Shell(Box<Shell>),
     Run(Box<Run>),
     Ps(Ps),
