@@ -170,3 +170,7 @@ fn beside(file: &Path) -> Result<PathBuf> {
     hidden.push(format!(".{}.tmp", std::process::id()));
     Ok(file.with_file_name(hidden))
 }
+
+#[cfg(test)]
+#[path = "export_tests.rs"]
+mod tests;

@@ -29,6 +29,8 @@ for_everyone! {
         assert_eq!(quiet.lines().collect::<Vec<_>>(), [short(&new), short(&old), short(&old)]);
         let whole = room.envbox(&["images", "-q", "--no-trunc", "b"]).succeeds().stdout();
         assert_eq!(whole.trim(), new);
+        let template = room.envbox(&["images", "-q", "--format", "{{.Tag}}", "b"]).succeeds();
+        assert_eq!(template.stdout(), "latest\n");
     }
 
     fn image_filters_are_docker_s(room) {

@@ -50,8 +50,8 @@ pub(in crate::cli) fn run(engine: &Engine, images: Images) -> Result<i32> {
             rows.push(row);
         }
     }
-    let is_table = matches!(images.format, Format::DefaultTable | Format::Table(_));
-    if images.quiet && is_table {
+    // As in docker a template wins over the IDs.
+    if images.quiet && matches!(images.format, Format::DefaultTable) {
         let ids = rows.iter().filter_map(|row| row["ID"].as_str());
         return Ok(exit::data(&ids.map(|id| format!("{id}\n")).collect::<String>()));
     }
