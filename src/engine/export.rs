@@ -1,20 +1,19 @@
 //! `envbox export`: the root filesystem of a container, or of an image, as one
 //! canonical tar, which `import` takes again.
 
-use std::ffi::{OsStr, OsString};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
-use crate::fs::{self, Dir, FileKind};
+use crate::fs;
 use crate::image::exclude::exclude_from_lines;
 use crate::image::{self, Counters, ExcludeSet, ImportOptions, Report};
 use crate::mount::{Mount, Overlay};
 use crate::runtime::source;
 use crate::store::{ContainerRecord, ImageRecord, Store};
 
-use super::{Engine, launch, save};
+use super::{Engine, TarOutput, launch, save};
 
 /// What is to be exported, and how.
 #[derive(Clone, Debug)]
@@ -27,44 +26,18 @@ pub struct ExportRequest {
     pub exclude_from: Vec<PathBuf>,
 }
 
-/// Where an export is written to.
-pub enum ExportTarget<'a> {
-    /// A file, which is replaced once the export is whole.
-    File(&'a Path),
-    /// A stream.
-    Stream(&'a mut dyn Write),
-}
-
 impl Engine {
     /// Exports the root filesystem of `request`; says what a tar cannot hold.
     ///
     /// # Errors
-    /// `NotFound`; `AlreadyExists` if something else than a file is where the
-    /// file is to be; those of reading and writing. The file is then as it
-    /// was.
-    pub fn export(&self, request: &ExportRequest, target: ExportTarget<'_>) -> Result<Report> {
+    /// `NotFound`; those of reading and of the output.
+    pub fn export(&self, request: &ExportRequest, output: TarOutput<'_>) -> Result<Report> {
         let options = ImportOptions {
             excludes: self.export_excludes(request)?,
             epoch: self.settings.epoch,
             counters: Arc::new(Counters::default()),
         };
-        match target {
-            ExportTarget::Stream(output) => self.write_rootfs(&request.source, &options, output),
-            ExportTarget::File(file) => {
-                let file = self.settings.absolute(file);
-                let temporary = beside(&file)?;
-                let mut output = fs::create_public(&temporary)?;
-                let result = self
-                    .write_rootfs(&request.source, &options, &mut output)
-                    .and_then(|report| fs::rename(&temporary, &file).map(|()| report));
-                if result.is_err() {
-                    // The half-made file is ours; its own failure to go would
-                    // hide the reason.
-                    let _ = fs::remove_file(&temporary);
-                }
-                result
-            }
-        }
+        output.fill(&self.settings, |output| self.write_rootfs(&request.source, &options, output))
     }
 
     fn export_excludes(&self, request: &ExportRequest) -> Result<ExcludeSet> {
@@ -146,29 +119,6 @@ fn read_only(mount: Mount) -> Mount {
             Mount::Overlay(Overlay { lower, upper: None })
         }
     }
-}
-
-/// A name beside `file`, which must be none or that of a regular file.
-fn beside(file: &Path) -> Result<PathBuf> {
-    let no_name = || {
-        Error::invalid(format!("{} is no name for a file", file.display()))
-            .hint("give the name of a new file")
-    };
-    let (Some(parent), Some(name)) = (file.parent(), file.file_name()) else {
-        return Err(no_name());
-    };
-    let found = fs::absent_is_none(Dir::open(parent)?.metadata(OsStr::new(name)))?;
-    if found.is_some_and(|found| found.kind != FileKind::Regular) {
-        return Err(Error::new(
-            Kind::AlreadyExists,
-            format!("{} exists and is not a regular file", file.display()),
-        )
-        .hint("give another name, or redirect standard output there"));
-    }
-    let mut hidden = OsString::from(".");
-    hidden.push(name);
-    hidden.push(format!(".{}.tmp", std::process::id()));
-    Ok(file.with_file_name(hidden))
 }
 
 #[cfg(test)]

@@ -2,11 +2,13 @@
 //! it wrote; whatever of it was mounted.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::Path;
 
 use super::super::profile::SearchPath;
 use super::super::{ImportRequest, Inspected, Settings, Sizes};
 use super::*;
-use crate::fs::Timestamp;
+use crate::fs::{Dir, FileKind, Timestamp};
 use crate::image::TarReader;
 use crate::runtime::idmap::Caller;
 use crate::store::{ContainerState, StorePaths};
@@ -79,7 +81,7 @@ fn a_container_is_exported_as_it_is_seen() {
         let request =
             ExportRequest { source: source.into(), exclude: Vec::new(), exclude_from: Vec::new() };
         let mut tar = Vec::new();
-        engine.export(&request, ExportTarget::Stream(&mut tar)).unwrap();
+        engine.export(&request, TarOutput::Stream(&mut tar)).unwrap();
         members(&tar)
     };
     assert_eq!(export("box"), ["", "etc", "etc/kept", "etc/new"]);

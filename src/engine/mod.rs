@@ -25,6 +25,7 @@ mod save;
 mod settings;
 mod shell;
 mod tag;
+mod tar_output;
 mod tree;
 mod usage;
 mod users;
@@ -35,7 +36,7 @@ use crate::error::{Error, Kind, Result};
 use crate::store::Store;
 
 pub use containers::{ContainerStatus, ContainerSummary};
-pub use export::{ExportRequest, ExportTarget};
+pub use export::ExportRequest;
 pub use host::Host;
 pub use images::{ImageFilter, NamePattern};
 pub use import::{ImportOutcome, ImportRequest};
@@ -44,9 +45,10 @@ pub use launch::Ended;
 pub use profiles::ProfileSummary;
 pub use request::{ContainerOptions, Terminal};
 pub use run::RunRequest;
-pub use save::SaveRequest;
+pub use save::SaveTarget;
 pub use settings::Settings;
 pub use shell::ShellRequest;
+pub use tar_output::TarOutput;
 
 /// Something that the user should know and that is no error.
 #[derive(Clone, Debug)]

@@ -1,29 +1,28 @@
-//! `envbox save`: images as a directory in OCI's image layout. The store keeps
+//! `envbox save`: images in OCI's image layout. The store keeps
 //! no tar of a layer that envbox made: it is written again from the tree, and
 //! believed by its digest.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 
 use crate::digest::{ChainId, DiffId};
 use crate::error::{Error, Kind, Result};
 use crate::fs::{self, Dir, FileKind};
-use crate::image::{self, LayerTarget, LayoutImage};
+use crate::image::{self, ImportOptions, LayerTarget, LayoutImage};
 use crate::oci::ImageConfig;
 use crate::reference::ImageRef;
 use crate::store::{EphemeralSnapshot, ImageRecord, Store};
 
-use super::Engine;
+use super::{Engine, TarOutput};
 
-/// Which images are to be saved, and where.
-#[derive(Clone, Debug)]
-pub struct SaveRequest {
-    /// Names, IDs or beginnings of IDs. A name without a tag means every tag
-    /// of its repository, as in docker.
-    pub images: Vec<String>,
-    /// The directory, which must not exist or be empty.
-    pub folder: PathBuf,
+/// What saved images become.
+pub enum SaveTarget<'a> {
+    /// A directory in OCI's image layout, which must not exist or be empty.
+    Layout(&'a Path),
+    /// A tar of such a directory.
+    Archive(TarOutput<'a>),
 }
 
 /// An image that is to be saved under this name, or under none.
@@ -40,49 +39,69 @@ struct Content {
 }
 
 impl Engine {
-    /// Saves images; the directory appears whole or not at all. Each name in
-    /// it is the tag alone, unless two are the same: then all are repository
-    /// and tag.
+    /// Saves `images`: names, IDs or beginnings of IDs; a name without a tag
+    /// means every tag of its repository, as in docker. Each is called by its
+    /// tag alone, unless two are the same: then all are by repository and tag.
     ///
     /// # Errors
-    /// `AlreadyExists` if something is there already; `Mismatch` if a layer of
-    /// the store is damaged; those of [`Store::resolve`] and
-    /// [`image::write_layout`].
-    pub fn save(&self, request: &SaveRequest) -> Result<()> {
-        let folder = self.settings.absolute(&request.folder);
-        refuse_link(&folder)?;
+    /// `AlreadyExists` if something is where the directory is to be;
+    /// `Mismatch` if a layer of the store is damaged; those of
+    /// [`Store::resolve`] and [`image::write_layout`].
+    pub fn save(&self, images: &[String], target: SaveTarget<'_>) -> Result<()> {
         // Layers may belong to IDs that only the user namespace may read.
         self.host()?;
         let mut selected = Vec::new();
-        for image in &request.images {
+        for image in images {
             select(self.store_with("image", image)?, image, &mut selected)?;
         }
         let store = self.store()?;
-        let references = references(&selected);
         // Nobody takes the layers away while they are read.
         let mut held: Vec<EphemeralSnapshot> = Vec::new();
         let mut layers = HashMap::new();
         let mut contents = Vec::new();
-        for (Selected { record, .. }, reference) in selected.iter().zip(references) {
+        for (Selected { record, .. }, reference) in selected.iter().zip(references(&selected)) {
             held.push(store.prepare(record.chain())?);
             let config = store.image_config(record)?;
             locate(store, record, &config, &mut layers)?;
             contents.push(Content { reference, manifest: store.image_manifest(record)?, config });
         }
-        let images: Vec<LayoutImage<'_>> = contents
-            .iter()
-            .map(|content| LayoutImage {
-                reference: content.reference.as_deref(),
-                manifest: &content.manifest,
-                config: &content.config,
-            })
-            .collect();
-        image::write_layout(&folder, &images, &mut |diff_id, output| {
+        self.write(&contents, &layers, target)?;
+        held.into_iter().try_for_each(EphemeralSnapshot::remove)
+    }
+
+    fn write(
+        &self,
+        contents: &[Content],
+        layers: &HashMap<DiffId, LayerTarget>,
+        target: SaveTarget<'_>,
+    ) -> Result<()> {
+        let images: Vec<LayoutImage<'_>> = contents.iter().map(Content::as_layout).collect();
+        let options = ImportOptions::default();
+        let mut layer = |diff_id: DiffId, output: &mut dyn Write| {
             let layer = layers.get(&diff_id);
             let layer = layer.ok_or_else(|| Error::not_found(format!("no layer {diff_id}")))?;
-            image::regenerate(layer, output).map(drop)
-        })?;
-        held.into_iter().try_for_each(EphemeralSnapshot::remove)
+            image::write_layer(layer, &options, output).map(drop)
+        };
+        match target {
+            SaveTarget::Layout(folder) => {
+                let folder = self.settings.absolute(folder);
+                refuse_link(&folder)?;
+                image::write_layout(&folder, &images, &mut layer)
+            }
+            SaveTarget::Archive(output) => output.fill(&self.settings, |output| {
+                image::write_layout_archive(output, &images, &mut layer)
+            }),
+        }
+    }
+}
+
+impl Content {
+    fn as_layout(&self) -> LayoutImage<'_> {
+        LayoutImage {
+            reference: self.reference.as_deref(),
+            manifest: &self.manifest,
+            config: &self.config,
+        }
     }
 }
 

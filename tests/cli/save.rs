@@ -93,6 +93,31 @@ for_everyone! {
         assert_eq!(left, ["dangling", "empty", "file", "full", "link", "tree"]);
     }
 
+    fn save_makes_an_archive_that_skopeo_reads(room) {
+        let id = imported(room, "vmibuild:v1", 1_000_000_000);
+        room.envbox(&["save", "--format", "oci-archive", "-o", "a.tar", "vmibuild:v1"])
+            .succeeds()
+            .quietly();
+        let mut stream = room.program("sh");
+        stream.args(["-ec", "\"$0\" save --format oci-archive vmibuild:v1 > b.tar"]);
+        stream.arg(env!("CARGO_BIN_EXE_envbox"));
+        room.run(stream).succeeds().quietly();
+        let read = |name: &str| std::fs::read(room.work().join(name)).unwrap();
+        assert!(read("a.tar") == read("b.tar"), "a file and a stream are the same");
+        room.envbox(&["save", "--format", "oci-dir", "vmibuild"]).exits(1).warns("with -o");
+        room.envbox(&["save", "--format", "oci-dir", "-o", "out", "vmibuild:v1"]).succeeds();
+        let script = "mkdir in; tar -C in -xf a.tar; diff -r in out";
+        let mut compare = room.program("sh");
+        compare.args(["-ec", script]);
+        room.run(compare).succeeds().quietly();
+        if !is_installed("skopeo") {
+            return skip("skopeo is not installed");
+        }
+        let mut skopeo = room.program("skopeo");
+        skopeo.args(["inspect", "--raw", "oci-archive:a.tar:v1"]);
+        assert_eq!(room.run(skopeo).succeeds().json()["config"]["digest"], id);
+    }
+
     fn save_notices_a_damaged_layer(room) {
         imported(room, "a", 1_000_000_000);
         let mut damage = room.program("sh");
@@ -101,7 +126,17 @@ for_everyone! {
         room.run(damage).succeeds().quietly();
         let saved = room.envbox(&["save", "--format", "oci-dir", "-o", "out", "a"]);
         saved.exits(1).warns("layer sha256:");
-        assert!(!room.work().join("out").exists());
+        std::fs::write(room.work().join("old.tar"), "old").unwrap();
+        room.give(&room.work().join("old.tar"));
+        let saved = room.envbox(&["save", "--format", "oci-archive", "-o", "old.tar", "a"]);
+        saved.exits(1).warns("layer sha256:");
+        assert_eq!(std::fs::read(room.work().join("old.tar")).unwrap(), b"old");
+        let mut left: Vec<_> = std::fs::read_dir(room.work())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["old.tar", "tree"]);
     }
 }
 

@@ -25,7 +25,7 @@ pub(in crate::cli) enum ImageVerb {
     /// Remove names of images, and images with their last one
     #[command(visible_alias = "remove")]
     Rm(RemoveImages),
-    /// Write images as an OCI layout
+    /// Write images as an OCI layout or archive
     Save(Save),
     /// Make an image of a root filesystem: a directory or a tar
     Import(Box<Import>),
@@ -127,9 +127,10 @@ pub(in crate::cli) struct Save {
     /// What to write
     #[arg(long, value_name = "FORMAT")]
     pub format: SaveFormat,
-    /// A directory that does not exist or is empty
-    #[arg(short, long, value_name = "DIRECTORY")]
-    pub output: PathBuf,
+    /// Write to this file; for oci-dir a directory that does not exist or is
+    /// empty
+    #[arg(short, long, value_name = "PATH")]
+    pub output: Option<PathBuf>,
 }
 
 /// How images are saved.
@@ -137,6 +138,8 @@ pub(in crate::cli) struct Save {
 pub(in crate::cli) enum SaveFormat {
     /// A directory in OCI's image layout
     OciDir,
+    /// A tar of such a directory, to standard output or to a file
+    OciArchive,
 }
 
 /// Writes the root filesystem of a container or an image as a tar, which

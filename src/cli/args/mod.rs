@@ -55,7 +55,7 @@ pub(super) enum Verb {
     Rmi(RemoveImages),
     /// Show all that is known of containers and images
     Inspect(Inspect),
-    /// Write images as an OCI layout
+    /// Write images as an OCI layout or archive
     Save(Save),
     /// Write a root filesystem as a tar
     Export(Export),

@@ -21,7 +21,7 @@ pub(in crate::cli) fn run(engine: &Engine, verb: ImageVerb) -> Result<i32> {
         }
         ImageVerb::Tag(arguments) => tag::run(engine, &arguments),
         ImageVerb::Rm(arguments) => rmi::run(engine, &arguments),
-        ImageVerb::Save(arguments) => save::run(engine, arguments),
+        ImageVerb::Save(arguments) => save::run(engine, &arguments),
         ImageVerb::Import(arguments) => import::run(engine, *arguments),
     }
 }
