@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use super::super::profile::SearchPath;
-use super::super::{ImportRequest, Inspected, Settings, Sizes};
+use super::super::{ContainerStatus, ImportRequest, Inspected, Settings, Sizes};
 use super::*;
 use crate::fs::{Dir, FileKind, Timestamp};
 use crate::image::TarReader;
@@ -102,7 +102,7 @@ fn a_container_is_inspected_before_an_image() {
     else {
         panic!("the container comes first");
     };
-    assert!(!container.is_running);
+    assert_eq!(container.summary.status, ContainerStatus::Created);
     let size = container.size.unwrap();
     assert_eq!((size.written, size.image), (5, 6));
     assert!(matches!(engine.inspect("base", None, Sizes::Unknown), Ok(Inspected::Image(_))));

@@ -1,19 +1,24 @@
 //! `envbox inspect`: all that is known of one object. How it is shown is the
 //! cli's matter.
 
+use crate::digest::ImageId;
 use crate::error::{Error, Kind, Result};
 use crate::fs::Timestamp;
 use crate::mount::Mount;
 use crate::store::{ContainerRecord, ImageRecord, Store};
 
-use super::{Engine, running, usage};
+use super::running::{self, Running};
+use super::{ContainerSummary, Engine, containers, usage};
+
+/// How many containers an error names.
+const SHOWN: usize = 5;
 
 /// What sort of object a name means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ObjectKind {
     /// An image.
     Image,
-    /// A kept container.
+    /// A container that is kept or runs.
     Container,
 }
 
@@ -22,7 +27,7 @@ pub enum ObjectKind {
 pub enum Inspected {
     /// An image.
     Image(Box<ImageDetails>),
-    /// A kept container.
+    /// A container that is kept or runs.
     Container(Box<ContainerDetails>),
 }
 
@@ -39,14 +44,16 @@ pub struct ImageDetails {
     pub last_tagged: Option<Timestamp>,
 }
 
-/// What is known of a kept container.
+/// What is known of a container.
 #[derive(Clone, Debug)]
 pub struct ContainerDetails {
-    /// What the store keeps of it.
-    pub record: ContainerRecord,
-    /// Whether it runs now.
-    pub is_running: bool,
-    /// The size of its files, if it was asked for.
+    /// What lists tell of it.
+    pub summary: ContainerSummary,
+    /// The image that it was made from; none if it stands on a directory.
+    pub image: Option<ImageId>,
+    /// When it was last started.
+    pub started_at: Option<Timestamp>,
+    /// The size of its files, if it was asked for and the container is kept.
     pub size: Option<ContainerSize>,
 }
 
@@ -103,20 +110,40 @@ impl Engine {
 
     fn inspect_container(&self, name: &str, sizes: Sizes) -> Result<Inspected> {
         let store = self.store_with("container", name)?;
-        let record = store.container(name)?;
         let running = running::list(&self.settings.store.run)?;
-        let size = match sizes {
-            Sizes::Unknown => None,
-            Sizes::Counted => Some(ContainerSize {
-                written: self.written(store, &record)?,
-                image: store.image(record.image)?.map_or(0, |image| image.size),
-            }),
+        let details = match store.container(name) {
+            Ok(record) => {
+                let size = match sizes {
+                    Sizes::Unknown => None,
+                    Sizes::Counted => Some(self.container_size(store, &record)?),
+                };
+                let alive = running.into_iter().find(|running| running.id == record.id);
+                ContainerDetails {
+                    image: Some(record.image),
+                    started_at: record.state.started_at,
+                    summary: containers::of_record(record, alive),
+                    size,
+                }
+            }
+            Err(error) if error.kind() == Kind::NotFound => {
+                let alive = named(running, name)?.ok_or(error)?;
+                ContainerDetails {
+                    image: alive.image,
+                    started_at: Some(Timestamp::from_seconds(alive.started)),
+                    summary: containers::of_running(alive),
+                    size: None,
+                }
+            }
+            Err(error) => return Err(error),
         };
-        Ok(Inspected::Container(Box::new(ContainerDetails {
-            is_running: running.iter().any(|container| container.id == record.id),
-            size,
-            record,
-        })))
+        Ok(Inspected::Container(Box::new(details)))
+    }
+
+    fn container_size(&self, store: &Store, record: &ContainerRecord) -> Result<ContainerSize> {
+        Ok(ContainerSize {
+            written: self.written(store, record)?,
+            image: store.image(record.image)?.map_or(0, |image| image.size),
+        })
     }
 
     /// Of the files that a container wrote, in bytes.
@@ -130,6 +157,28 @@ impl Engine {
             }
         }
     }
+}
+
+/// The running container that `text` means: a name, an ID or its beginning.
+fn named(running: Vec<Running>, text: &str) -> Result<Option<Running>> {
+    if let Some(found) = running.iter().find(|running| running.name.as_str() == text) {
+        return Ok(Some(found.clone()));
+    }
+    let begins = |running: &Running| !text.is_empty() && running.id.as_str().starts_with(text);
+    let mut found: Vec<Running> = running.into_iter().filter(begins).collect();
+    if found.len() > 1 {
+        let shown: Vec<String> = found
+            .iter()
+            .take(SHOWN)
+            .map(|running| format!("{} ({})", running.id.short(), running.name))
+            .collect();
+        return Err(Error::invalid(format!(
+            "container ID {text:?} is ambiguous: {}",
+            shown.join(", ")
+        ))
+        .hint("give more digits, or the name"));
+    }
+    Ok(found.pop())
 }
 
 /// The events are the only ones who remember when a name was given.

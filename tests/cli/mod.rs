@@ -6,6 +6,7 @@ mod image_list;
 mod image_remove;
 mod import;
 mod imported;
+mod inspect;
 mod project;
 mod reference;
 mod run;

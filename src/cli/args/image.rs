@@ -15,22 +15,19 @@ use super::import::Import;
 /// `envbox image VERB`: docker's grouped spelling of the same verbs.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum ImageVerb {
-    /// List the images
     #[command(visible_alias = "list")]
     Ls(Images),
-    /// Show all that is known of images
     Inspect(ImageInspect),
-    /// Give an image one more name
     Tag(Tag),
-    /// Remove names of images, and images with their last one
     #[command(visible_alias = "remove")]
     Rm(RemoveImages),
-    /// Write images as an OCI layout or archive
     Save(Save),
-    /// Make an image of a root filesystem: a directory or a tar
     Import(Box<Import>),
 }
 
+/// List images
+///
+/// Lists the images, the newest first.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Images {
     /// Only images of this name, which may be a pattern as in 'build*'
@@ -58,6 +55,7 @@ pub(in crate::cli) struct Images {
     pub filter: Vec<ImageFilter>,
 }
 
+/// Give an image one more name
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Tag {
     /// A name, an ID or its beginning
@@ -66,6 +64,10 @@ pub(in crate::cli) struct Tag {
     pub target: ImageRef,
 }
 
+/// Remove images
+///
+/// Removes names of images, and an image with its last name. What a container
+/// uses stays.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct RemoveImages {
     /// Names, IDs or beginnings of IDs
@@ -80,6 +82,7 @@ pub(in crate::cli) struct RemoveImages {
     pub no_prune: bool,
 }
 
+/// Show all that is known of images
 #[derive(Args, Debug)]
 pub(in crate::cli) struct ImageInspect {
     /// Names, IDs or beginnings of IDs
@@ -89,6 +92,7 @@ pub(in crate::cli) struct ImageInspect {
     pub format: InspectFormatFlag,
 }
 
+/// Show all that is known of containers and images
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Inspect {
     /// Names, IDs or beginnings of IDs of containers and images
@@ -119,6 +123,11 @@ pub(in crate::cli) enum InspectKind {
     Container,
 }
 
+/// Write images as an OCI layout or archive
+///
+/// Writes images in OCI's image layout, which skopeo, umoci and podman read.
+/// Each is called by its tag there or, where two tags are the same, by its whole
+/// name.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Save {
     /// Names, IDs or beginnings of IDs; a name without a tag means all its tags
@@ -142,6 +151,8 @@ pub(in crate::cli) enum SaveFormat {
     OciArchive,
 }
 
+/// Write a root filesystem as a tar
+///
 /// Writes the root filesystem of a container or an image as a tar, which
 /// import takes again: to standard output, or to a file.
 #[derive(Args, Debug)]

@@ -47,17 +47,11 @@ pub(super) struct Global {
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     Import(Box<Import>),
-    /// List the images
     Images(Images),
-    /// Give an image one more name
     Tag(Tag),
-    /// Remove names of images, and images with their last one
     Rmi(RemoveImages),
-    /// Show all that is known of containers and images
     Inspect(Inspect),
-    /// Write images as an OCI layout or archive
     Save(Save),
-    /// Write a root filesystem as a tar
     Export(Export),
     /// Work with images
     #[command(subcommand)]

@@ -1,10 +1,9 @@
-//! A kept container as docker's JSON (Engine API, `ContainerInspect`), as far
-//! as its record tells.
+//! A container as docker's JSON (Engine API, `ContainerInspect`), as far as
+//! its record tells.
 
 use serde::Serialize;
-use serde_json::Value;
 
-use crate::engine::ContainerDetails;
+use crate::engine::{ContainerDetails, ContainerStatus};
 
 use super::time;
 
@@ -45,41 +44,31 @@ struct Parameters {
 
 impl Container {
     pub(super) fn new(container: &ContainerDetails) -> Self {
-        let record = &container.record;
-        let command: Vec<String> = record.spec["command"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect();
-        let state = &record.state;
-        let status = match (container.is_running, state.finished_at) {
-            (true, _) => "running",
-            (false, Some(_)) => "exited",
-            (false, None) => "created",
+        let summary = &container.summary;
+        let (status, exit_code, finished_at) = match summary.status {
+            ContainerStatus::Created => ("created", 0, None),
+            ContainerStatus::Running(_) => ("running", 0, None),
+            ContainerStatus::Exited(code, time) => ("exited", code, time),
         };
+        let command = &summary.command;
         Self {
-            id: record.id.to_string(),
-            created: time(Some(record.created_at)),
+            id: summary.id.to_string(),
+            created: time(Some(summary.created)),
             path: command.first().cloned().unwrap_or_default(),
             args: command.iter().skip(1).cloned().collect(),
             state: State {
                 status,
-                running: container.is_running,
-                exit_code: state.exit_code.unwrap_or(0),
-                started_at: time(state.started_at),
-                finished_at: time(state.finished_at),
+                running: status == "running",
+                exit_code,
+                started_at: time(container.started_at),
+                finished_at: time(finished_at),
             },
-            image: record.image.to_string(),
+            image: container.image.map_or_else(String::new, |image| image.to_string()),
             // docker's names of containers are paths of one part.
-            name: format!("/{}", record.name),
+            name: format!("/{}", summary.name),
             size_rw: container.size.map(|size| size.written),
             size_root_fs: container.size.map(|size| size.written + size.image),
-            config: Parameters {
-                image: record.spec["image"].as_str().unwrap_or_default().to_owned(),
-                cmd: command,
-            },
+            config: Parameters { image: summary.image.clone(), cmd: command.clone() },
         }
     }
 }
