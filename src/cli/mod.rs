@@ -45,6 +45,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Verb::Save(save) => command::save::run(&engine, &save),
         Verb::Export(export) => command::export::run(&engine, export),
         Verb::Image(verb) => command::image::run(&engine, verb),
+        Verb::Container(verb) => command::container::run(&engine, verb),
         Verb::Shell(shell) => command::shell::run(&engine, *shell),
         Verb::Run(run) => command::run::run(&engine, *run),
         Verb::Ps(ps) => command::ps::run(&engine, &ps),

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use container::{Ps, Rm, Run};
+use container::{ContainerVerb, Ps, Rm, Run};
 use image::{Export, ImageVerb, Images, Inspect, RemoveImages, Save, Tag};
 use import::Import;
 use shell::{Init, ProfileVerb, Shell};
@@ -56,6 +56,9 @@ pub(super) enum Verb {
     /// Work with images
     #[command(subcommand)]
     Image(ImageVerb),
+    /// Work with containers
+    #[command(subcommand)]
+    Container(ContainerVerb),
     Shell(Box<Shell>),
     Run(Box<Run>),
     Ps(Ps),
