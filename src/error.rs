@@ -79,7 +79,7 @@ impl Error {
 
     /// An I/O error on `path`: "cannot VERB PATH", its kind told by the errno.
     pub fn io(verb: &str, path: impl AsRef<Path>, source: impl Into<io::Error>) -> Self {
-        Self::io_named(format!("cannot {verb} {}", path.as_ref().display()), source)
+        Self::io_named(format!("cannot {verb} {}", shown(path.as_ref())), source)
     }
 
     /// An I/O error with a message of the caller's own.
@@ -168,6 +168,16 @@ impl<T> Context<T> for Result<T> {
     }
 }
 
+/// `path` as a message shows it: a name may come from an archive, and its
+/// control characters must not reach the terminal.
+fn shown(path: &Path) -> String {
+    let text = path.display().to_string();
+    let escape = |c: char| -> String {
+        if c.is_control() { c.escape_default().collect() } else { c.into() }
+    };
+    text.chars().map(escape).collect()
+}
+
 fn kind_of(error: &io::Error) -> Kind {
     match error.raw_os_error() {
         Some(libc::EROFS | libc::ELOOP) => return Kind::Denied,
@@ -175,6 +185,8 @@ fn kind_of(error: &io::Error) -> Kind {
             return Kind::Unavailable;
         }
         Some(libc::ENOSYS | libc::EOPNOTSUPP) => return Kind::Unsupported,
+        // What the file system cannot hold.
+        Some(libc::EFBIG | libc::ENAMETOOLONG | libc::EMLINK) => return Kind::Unsupported,
         _ => {}
     }
     match error.kind() {
@@ -225,6 +237,12 @@ mod tests {
         let error = Error::io("open", "/no/such", io::Error::from_raw_os_error(libc::ENOENT));
         assert_eq!(error.kind(), Kind::NotFound);
         assert_eq!(error.chain(), "cannot open /no/such: No such file or directory");
+    }
+
+    #[test]
+    fn a_path_cannot_write_to_the_terminal() {
+        let error = Error::io("open", "/a\n\u{1b}[31mb", io::Error::from_raw_os_error(libc::EIO));
+        assert_eq!(error.chain(), "cannot open /a\\n\\u{1b}[31mb: I/O error");
     }
 
     #[test]
