@@ -25,7 +25,7 @@ use crate::error::{Error, Kind, Result};
 use crate::store::{ImageRecord, Store};
 
 pub use host::Host;
-pub use import::{ImportOutcome, ImportRequest};
+pub use import::{ImportOutcome, ImportRequest, ImportSource, ImportStart};
 pub use launch::Ended;
 pub use profiles::ProfileSummary;
 pub use settings::Settings;
