@@ -101,12 +101,12 @@ impl Engine {
         })?;
         match found.kind {
             FileKind::Directory => {
-                let dir = Dir::open(&path)?;
-                if self.reads_inside(&dir, &found)? {
+                if self.reads_inside(&path, &found)? {
+                    let dir = Dir::open(&path)?;
                     self.host()?;
                     return Ok(Source::Directory(dir));
                 }
-                let outside = outside::read(dir, options)?;
+                let outside = outside::read(Dir::open(&path)?, options)?;
                 self.host()?;
                 Ok(Source::Outside(outside))
             }
@@ -123,7 +123,7 @@ impl Engine {
     /// root and all that is in it are then owners that it knows. One look at
     /// the first level tells a tree that somebody unpacked as root into a
     /// directory of the caller's.
-    fn reads_inside(&self, dir: &Dir, root: &Metadata) -> Result<bool> {
+    fn reads_inside(&self, path: &Path, root: &Metadata) -> Result<bool> {
         let caller = &self.settings.caller;
         if self.settings.is_root() {
             return Ok(true);
@@ -137,6 +137,7 @@ impl Engine {
         if !knows(root.uid) {
             return Ok(false);
         }
+        let dir = Dir::open(path)?;
         for name in dir.names()?.iter() {
             if !knows(dir.metadata(name)?.uid) {
                 return Ok(false);
