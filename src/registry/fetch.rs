@@ -45,7 +45,7 @@ impl Default for Patience {
 
 /// A body on its way.
 pub struct Fetched {
-    /// Its bytes; its errors carry an [`Error`] with the URL.
+    /// Its bytes; its errors carry an [`Error`] with the host.
     pub reader: Box<dyn Read + Send>,
     /// How many there will be, if the server said.
     pub length: Option<u64>,
@@ -131,7 +131,7 @@ pub(super) fn explain(url: &Url, patience: Patience, error: ureq::Error) -> Erro
         Cause::Rustls(cause) => untrusted(url).because(cause),
         Cause::Tls(cause) => untrusted(url).because(cause),
         Cause::Io(cause) => Error::new(Kind::Unavailable, format!("cannot fetch {url}"))
-            .hint("check the network; behind a proxy set http_proxy and https_proxy")
+            .hint("check address and network; behind a proxy set http_proxy and https_proxy")
             .because(cause),
         Cause::HostNotFound => {
             Error::new(Kind::Unavailable, format!("the host {host} is not found, for {url}"))
@@ -171,18 +171,18 @@ struct Body {
 
 impl Body {
     fn explain(&self, cause: io::Error) -> Error {
-        let Self { url, got, .. } = self;
+        let (host, got) = (self.url.host(), self.got);
         let is_silence = cause.kind() == io::ErrorKind::TimedOut
             || cause
                 .get_ref()
                 .is_some_and(|cause| matches!(cause.downcast_ref(), Some(ureq::Error::Timeout(_))));
         if is_silence {
             let time = self.patience.silence;
-            let what = format!("{url} sent nothing for {time:?}, after {got} bytes");
+            let what = format!("{host} sent nothing for {time:?}, after {got} bytes");
             return Error::new(Kind::Unavailable, what).hint("try again later");
         }
         let of = self.length.map(|length| format!(" of {length}")).unwrap_or_default();
-        let what = format!("the connection was cut after {got}{of} bytes of {url}");
+        let what = format!("the connection to {host} was cut after {got}{of} bytes");
         Error::new(Kind::Unavailable, what).hint("try again").because(cause)
     }
 }

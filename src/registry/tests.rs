@@ -53,6 +53,9 @@ fn network() -> Network {
     Network { patience, ..Network::default() }
 }
 
+/// The last lines of a head without a body.
+const EMPTY: &str = "Connection: close\r\nContent-Length: 0\r\n\r\n";
+
 /// Everything at `url`.
 fn body(url: &Url) -> Result<Vec<u8>> {
     let mut fetched = fetch(url, &network())?;
@@ -87,7 +90,11 @@ fn a_body_of_known_length_and_one_in_chunks_come_whole() {
 #[test]
 fn a_body_that_stops_early_is_an_error() {
     let server = Server::saying("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello");
-    fails(&server.url("a"), Kind::Unavailable, "cut after 5 of 50 bytes of http://");
+    fails(
+        &server.url("a"),
+        Kind::Unavailable,
+        "the connection to 127.0.0.1 was cut after 5 of 50 bytes",
+    );
     let server =
         Server::saying("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
     fails(&server.url("a"), Kind::Unavailable, "cut after 5 bytes");
@@ -121,7 +128,7 @@ fn a_slow_server_is_waited_for() {
 fn what_the_server_says_is_told() {
     let server = Server::start(|head, stream| {
         let status = head.split(['/', ' ']).nth(2).unwrap();
-        write!(stream, "HTTP/1.1 {status} Whatever\r\nContent-Length: 0\r\n\r\n").unwrap();
+        write!(stream, "HTTP/1.1 {status} Whatever\r\n{EMPTY}").unwrap();
     });
     fails(&server.url("404"), Kind::NotFound, "404 Not Found");
     fails(&server.url("401"), Kind::Denied, "401 Unauthorized");
@@ -137,9 +144,13 @@ fn what_the_server_says_is_told() {
 fn redirects_are_followed_and_a_loop_is_not() {
     let server = Server::start(|head, stream| {
         let answer = match head.split(' ').nth(1) {
-            Some("/from") => "HTTP/1.1 302 Found\r\nLocation: /to\r\nContent-Length: 0\r\n\r\n",
+            Some("/from") => {
+                "HTTP/1.1 302 Found\r\nLocation: /to\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            }
             Some("/to") => "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
-            _ => "HTTP/1.1 301 Moved\r\nLocation: /loop\r\nContent-Length: 0\r\n\r\n",
+            _ => {
+                "HTTP/1.1 301 Moved\r\nLocation: /loop\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            }
         };
         stream.write_all(answer.as_bytes()).unwrap();
     });
@@ -151,8 +162,10 @@ fn redirects_are_followed_and_a_loop_is_not() {
 fn the_place_that_a_redirect_led_to_is_the_one_that_is_named() {
     let server = Server::start(|head, stream| {
         let answer = match head.split(' ').nth(1) {
-            Some("/from") => "HTTP/1.1 302 Found\r\nLocation: /gone?token=x\r\nContent-Length: 0",
-            _ => "HTTP/1.1 404 No\r\nContent-Length: 0",
+            Some("/from") => {
+                "HTTP/1.1 302 Found\r\nLocation: /gone?token=x\r\nConnection: close\r\nContent-Length: 0"
+            }
+            _ => "HTTP/1.1 404 No\r\nConnection: close\r\nContent-Length: 0",
         };
         write!(stream, "{answer}\r\n\r\n").unwrap();
     });
@@ -164,8 +177,7 @@ fn user_and_password_go_to_the_server_and_not_along_a_redirect() {
     let elsewhere = Server::saying("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let target = elsewhere.url("x").to_string();
     let server = Server::start(move |_, stream| {
-        let head = "HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation";
-        write!(stream, "{head}: {target}\r\n\r\n").unwrap();
+        write!(stream, "HTTP/1.1 302 Found\r\nLocation: {target}\r\n{EMPTY}").unwrap();
     });
     let url = server.url("a").to_string().replace("http://", "http://u:p@");
     assert_eq!(body(&url.parse().unwrap()).unwrap(), b"ok");

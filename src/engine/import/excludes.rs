@@ -41,7 +41,10 @@ impl Engine {
                 read_list(std::io::stdin(), "stdin")?
             } else {
                 let path = self.settings.absolute(file);
-                read_list(fs::open(&path)?, &path.display().to_string())?
+                let open = fs::open(&path).map_err(|error| {
+                    error.hint("name a file of patterns, one a line, or - for stdin")
+                });
+                read_list(open?, &path.display().to_string())?
             };
             own.extend(exclude_from_lines(&text).map(<[u8]>::to_vec));
         }

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::digest::{ChainId, Digest, ImageId};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::fs::{Dir, Timestamp};
 use crate::image::{self, Counters, ImportOptions, LayerBlob, LayerSummary, LayerTarget, Report};
 use crate::oci::ExecParameters;
@@ -111,7 +111,8 @@ impl Engine {
         let summary = match source {
             Source::Directory(dir) => image::import_directory(&dir, &target, &options)?,
             Source::Outside(child) => child.ingest(&target, &options)?,
-            Source::Tar(reader, _) => image::import_tar(reader, &target, &options)?,
+            Source::Tar(reader, _) => image::import_tar(reader, &target, &options)
+                .map_err(|error| within(&request.source, error))?,
         };
         let platform = match &request.platform {
             Some(platform) => platform.clone(),
@@ -126,6 +127,18 @@ impl Engine {
             content_size: summary.content_size,
         })?;
         put(store, request, (config, &platform), summary)
+    }
+}
+
+/// What is wrong within an archive names the member alone; this adds the
+/// archive and, where nobody knew better, a way out.
+fn within(archive: &ImportSource, error: Error) -> Error {
+    let error = error.context(format!("cannot import {archive}"));
+    match (error.kind(), error.hint_text()) {
+        (Kind::Invalid | Kind::Unsupported, None) => {
+            error.hint("make the archive anew: tar -C DIRECTORY -cf ARCHIVE .")
+        }
+        _ => error,
     }
 }
 

@@ -5,6 +5,7 @@
 //! 1, ...; any other tree is read by a child outside of it ([`super::outside`]).
 
 use std::ffi::OsString;
+use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -40,6 +41,17 @@ impl ImportSource {
                 .hint("name a directory, a tar file, a URL, or - for stdin")),
             Some(text) if Url::is_meant_by(text) => text.parse().map(Self::Url),
             _ => Ok(Self::Path(text.into())),
+        }
+    }
+}
+
+impl fmt::Display for ImportSource {
+    /// As errors name it; a URL without its secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdin => f.write_str("stdin"),
+            Self::Url(url) => url.fmt(f),
+            Self::Path(path) => path.display().fmt(f),
         }
     }
 }

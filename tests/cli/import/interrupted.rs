@@ -59,6 +59,25 @@ for_everyone! {
         assert_eq!(room.envbox(&["images", "-q"]).succeeds().stdout().lines().count(), 1);
     }
 
+    fn it_may_be_killed_at_any_instant(room) {
+        let tree = tree(room);
+        let mut expected = None;
+        for delay in (0..120).step_by(8) {
+            let mut killed = room.command(&["import", text(&tree), "x"]);
+            let mut killed = killed.stdout(Stdio::null()).spawn().unwrap();
+            std::thread::sleep(Duration::from_millis(delay));
+            killed.kill().unwrap();
+            killed.wait().unwrap();
+            // Either all of it is there, or nothing.
+            let images = room.envbox(&["images", "-q", "--no-trunc"]).succeeds().stdout();
+            let id = import(room, &[text(&tree)]);
+            assert!(images.is_empty() || images.trim() == id, "{images}");
+            assert_eq!(expected.get_or_insert(id.clone()), &id);
+            assert_eq!(unfinished(room), Vec::<std::path::PathBuf>::new());
+            fs::remove_dir_all(room.path().join("store")).unwrap();
+        }
+    }
+
     fn the_unfinished_work_of_others_is_not_swept(room) {
         let archive = archive(room);
         let mut slow = half_done(room, &archive);

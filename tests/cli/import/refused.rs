@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{fails, import, tar, text, tree};
+use super::{fails, identity_of, import, tar, text, tree};
 use crate::harness::{Room, for_everyone};
 
 /// A file of the room's user in its work folder.
@@ -64,7 +64,9 @@ for_everyone! {
 
     fn a_source_that_is_no_tar(room) {
         let prose = file(room, "prose", &b"no archive at all\n".repeat(100));
-        fails(room, &[text(&prose), "x"]).warns("not a tar archive").warns("hint: ");
+        fails(room, &["prose", "x"])
+            .warns("cannot import prose: not a tar archive")
+            .warns("hint: ");
         let packed = Command::new("gzip").arg("-c").arg(&prose).output().unwrap();
         let packed = file(room, "prose.gz", &packed.stdout);
         fails(room, &[text(&packed), "x"]).warns("not a tar archive").warns("hint: ");
@@ -91,17 +93,47 @@ for_everyone! {
 
     fn an_archive_that_reaches_out_of_itself(room) {
         let plain = (b'2', "bin");
-        for name in ["../escaped", "a/../../escaped"] {
-            fails(room, &[text(&hostile(room, name, plain)), "x"]).warns(name);
+        let absolute = room.work().join("absolute");
+        for name in ["../escaped", "a/../../escaped", text(&absolute)] {
+            fails(room, &[text(&hostile(room, name, plain)), "x"])
+                .warns(&format!("hostile.tar: the member {name:?}"))
+                .warns("hint: ");
         }
         let beside = room.work().join("beside");
-        fails(room, &[text(&hostile(room, "a", (b'1', "../../../../etc/passwd"))), "x"]);
+        fails(room, &[text(&hostile(room, "a", (b'1', "../../../../etc/passwd"))), "x"])
+            .warns("../../../../etc/passwd")
+            .warns("hint: ");
         // Through a link that the archive made before.
         let mut bytes = member("out", b'2', text(&room.work()));
         bytes.extend(member("out/beside", b'0', ""));
         bytes.extend([0; 1024]);
-        room.envbox(&["import", text(&file(room, "through.tar", &bytes)), "x"]);
-        assert!(!beside.exists() && !room.path().join("escaped").exists());
+        fails(room, &[text(&file(room, "through.tar", &bytes)), "x"])
+            .warns("out/beside")
+            .warns("hint: ");
+        assert!(!absolute.exists() && !beside.exists() && !room.path().join("escaped").exists());
+    }
+
+    fn a_path_that_is_too_long(room) {
+        let tree = tree(room);
+        let renamed = |length: usize| {
+            let folders = format!("{}/", "d".repeat(199)).repeat(length / 200);
+            let transform = format!("--transform=s,^./bin/bash$,{folders}{},S", "f".repeat(length % 200));
+            fs::read(tar(room, &tree, &[&transform, "--exclude=./bin/sh", "."])).unwrap()
+        };
+        let long = file(room, "long.tar", &renamed(4090));
+        identity_of(&room.envbox(&["import", text(&long)]).succeeds());
+        let longer = file(room, "longer.tar", &renamed(4100));
+        room.envbox(&["import", text(&longer)]).exits(1).warns("longer").warns("hint: ");
+    }
+
+    fn a_store_of_a_newer_version(room) {
+        let tree = tree(room);
+        import(room, &[text(&tree)]);
+        fs::write(room.path().join("store/version"), "99\n").unwrap();
+        room.envbox(&["import", text(&tree)])
+            .exits(1)
+            .warns("was made by a newer envbox")
+            .warns("hint: ");
     }
 
     fn a_name_that_cannot_be_in_a_layer(room) {
@@ -185,12 +217,12 @@ fn a_file_that_may_not_be_read_is_named() {
         let tree = tree(room);
         let secret = tree.join("etc/shadow");
         fs::write(&secret, "").unwrap();
-        fs::set_permissions(&secret, PermissionsExt::from_mode(0)).unwrap();
+        fs::set_permissions(&secret, PermissionsExt::from_mode(0o000)).unwrap();
         room.give(&secret);
         // In its own namespace the user is root and may read all that is its.
         import(room, &[text(&tree)]);
         let archive = tar(room, &tree, &["."]);
-        fs::set_permissions(&archive, PermissionsExt::from_mode(0)).unwrap();
+        fs::set_permissions(&archive, PermissionsExt::from_mode(0o000)).unwrap();
         room.envbox(&["import", text(&archive)]).exits(1).warns("archive.tar: Permission denied");
         let closed = Path::new("/root");
         if fs::read_dir(closed).is_err() || nix::unistd::geteuid().is_root() {
