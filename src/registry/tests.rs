@@ -144,15 +144,11 @@ fn what_the_server_says_is_told() {
 fn redirects_are_followed_and_a_loop_is_not() {
     let server = Server::start(|head, stream| {
         let answer = match head.split(' ').nth(1) {
-            Some("/from") => {
-                "HTTP/1.1 302 Found\r\nLocation: /to\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-            }
-            Some("/to") => "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
-            _ => {
-                "HTTP/1.1 301 Moved\r\nLocation: /loop\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-            }
+            Some("/from") => format!("302 Found\r\nLocation: /to\r\n{EMPTY}"),
+            Some("/to") => "200 OK\r\nContent-Length: 2\r\n\r\nok".to_owned(),
+            _ => format!("301 Moved\r\nLocation: /loop\r\n{EMPTY}"),
         };
-        stream.write_all(answer.as_bytes()).unwrap();
+        write!(stream, "HTTP/1.1 {answer}").unwrap();
     });
     assert_eq!(body(&server.url("from")).unwrap(), b"ok");
     fails(&server.url("loop"), Kind::Invalid, "/loop redirects more than 10 times");
@@ -162,12 +158,10 @@ fn redirects_are_followed_and_a_loop_is_not() {
 fn the_place_that_a_redirect_led_to_is_the_one_that_is_named() {
     let server = Server::start(|head, stream| {
         let answer = match head.split(' ').nth(1) {
-            Some("/from") => {
-                "HTTP/1.1 302 Found\r\nLocation: /gone?token=x\r\nConnection: close\r\nContent-Length: 0"
-            }
-            _ => "HTTP/1.1 404 No\r\nConnection: close\r\nContent-Length: 0",
+            Some("/from") => "302 Found\r\nLocation: /gone?token=x",
+            _ => "404 No",
         };
-        write!(stream, "{answer}\r\n\r\n").unwrap();
+        write!(stream, "HTTP/1.1 {answer}\r\n{EMPTY}").unwrap();
     });
     fails(&server.url("from"), Kind::NotFound, "/gone?... is not there");
 }

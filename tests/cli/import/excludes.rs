@@ -36,7 +36,8 @@ for_everyone! {
     fn braces_and_anchors_work_quoted(room) {
         let tree = tree(room);
         let braces = import(room, &[text(&tree), "--exclude={passwd,empty-file}"]);
-        assert_eq!(braces, import(room, &[text(&tree), "--exclude=passwd", "--exclude=empty-file"]));
+        let two = [text(&tree), "--exclude=passwd", "--exclude=empty-file"];
+        assert_eq!(braces, import(room, &two));
         // Of `bin` and `usr/bin` only the first is at the root.
         fs::create_dir(tree.join("usr/bin")).unwrap();
         room.give(&tree.join("usr"));
@@ -77,7 +78,8 @@ for_everyone! {
         };
         let output = read(&["import", text(&tree), "--exclude-from", "-"]).succeeds();
         assert_eq!(identity_of(&output), import(room, &[text(&tree), "--exclude=var"]));
-        for words in [["import", "-", "-X", "-"].as_slice(), &["import", "/", "-X", "-", "-X", "-"]] {
+        let (source, list) = (["import", "-", "-X", "-"], ["import", "/", "-X", "-", "-X", "-"]);
+        for words in [source.as_slice(), &list] {
             read(words).exits(1).warns("stdin cannot be read twice").warns("hint: ");
         }
     }
@@ -86,11 +88,13 @@ for_everyone! {
         let tree = tree(room);
         let profiles = room.path().join("home/.config/envbox/profiles");
         fs::create_dir_all(&profiles).unwrap();
-        let profile = "[import]\nexclude = [\"var/log/\", \"usr/share\"]\nclean = [\"var/cache/*\"]\n";
+        let profile = "[import]\n\
+                       exclude = [\"var/log/\", \"usr/share\"]\n\
+                       clean = [\"var/cache/*\"]\n";
         fs::write(profiles.join("mine.toml"), profile).unwrap();
         room.give(&room.path().join("home"));
         let with_profile =
-            [text(&tree), "--profile", "mine", "--exclude", "bin/bash", "-c", "LABEL envbox.profile="];
+            [text(&tree), "--profile=mine", "--exclude=bin/bash", "-c", "LABEL envbox.profile="];
         // Of the profile's patterns a dead one is its author's matter: quiet.
         let id = import(room, &with_profile);
         let by_hand = [

@@ -19,7 +19,7 @@ use crate::harness::{Room, Who, for_everyone, skip};
 /// An import from a pipe that has got half of an archive and waits for more.
 fn half_done(room: &Room, archive: &Path) -> Child {
     let mut command = room.command(&["import", "-", "half"]);
-    let mut import = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut import = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let whole = fs::read(archive).unwrap();
     let pipe = import.stdin.as_mut().unwrap();
     pipe.write_all(&whole[..whole.len() / 2]).unwrap();
@@ -144,7 +144,7 @@ for_everyone! {
 fn in_small_store(room: &Room, size: &str, script: &str, arguments: &[&str]) -> Command {
     let inner = room.command(arguments);
     let script = format!(
-        "mkdir -p \"$ENVBOX_ROOT\" && mount -t tmpfs -o mode=0777,size={size} none \"$ENVBOX_ROOT\" \
+        "mkdir -p $ENVBOX_ROOT && mount -t tmpfs -o mode=0777,size={size} none $ENVBOX_ROOT \
          && {script}"
     );
     let mut command = Command::new("unshare");

@@ -30,7 +30,8 @@ for_everyone! {
         let id = import(room, &[
             text(&tree), "x", "-m", "first", "--author", "Build Team",
             "-c", "ENV A=1 B=\"two words\"", "-c", "env A=3", "-c", "CMD [\"/bin/sh\", \"-l\"]",
-            "-c", "ENTRYPOINT run it", "-c", "WORKDIR /src", "-c", "WORKDIR below", "-c", "USER 5:6",
+            "-c", "ENTRYPOINT run it", "-c", "WORKDIR /src", "-c", "WORKDIR below",
+            "-c", "USER 5:6",
             "-c", "EXPOSE 80 53/udp", "-c", "VOLUME [\"/data\"]", "-c", "LABEL a=b",
             "-c", "STOPSIGNAL SIGINT", "-c", "ONBUILD RUN make",
             "-c", "HEALTHCHECK --interval=5s CMD true",

@@ -77,9 +77,10 @@ for_everyone! {
 
     fn a_body_that_is_cut_off_makes_no_image(room) {
         let url = server(room, None);
-        fails(room, &[&url("cut"), "x"]).warns("the connection to 127.0.0.1 was cut after").warns("hint: ");
+        let cut = "the connection to 127.0.0.1 was cut after";
+        fails(room, &[&url("cut"), "x"]).warns(cut).warns("hint: ");
         let url = server(room, Some("gzip"));
-        fails(room, &[&url("cut"), "x"]).warns("the connection to 127.0.0.1 was cut after").warns("hint: ");
+        fails(room, &[&url("cut"), "x"]).warns(cut).warns("hint: ");
     }
 
     fn what_is_not_served_is_told_with_its_address(room) {
@@ -87,7 +88,8 @@ for_everyone! {
         let missing = url("nothing?token=geheim");
         let output = fails(room, &[&missing, "x"]);
         let shown = missing.split('?').next().unwrap();
-        let output = output.warns(&format!("{shown}?... is not there: 404 Not Found")).warns("hint: ");
+        let expected = format!("{shown}?... is not there: 404 Not Found");
+        let output = output.warns(&expected).warns("hint: ");
         assert!(!output.stderr().contains("geheim"), "{output}");
         fails(room, &[&url("loop"), "x"]).warns("redirects more than 10 times").warns("hint: ");
         let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
