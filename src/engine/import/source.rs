@@ -10,7 +10,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::engine::Engine;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::fs::{self, Dir, FileKind, Metadata};
 use crate::image::ImportOptions;
 use crate::registry::{self, Network, Proxies, Url};
@@ -89,6 +89,10 @@ impl Engine {
     ) -> Result<Source> {
         match source {
             ImportSource::Stdin => {
+                if rustix::termios::isatty(std::io::stdin()) {
+                    return Err(Error::invalid("stdin is a terminal, not an archive")
+                        .hint("pipe one in: tar -C DIRECTORY -c . | envbox import - NAME"));
+                }
                 self.host()?;
                 Ok(Source::Tar(Box::new(std::io::stdin()), stdin_size()))
             }
@@ -113,17 +117,17 @@ impl Engine {
         })?;
         match found.kind {
             FileKind::Directory => {
+                let dir = Dir::open(&path).map_err(advise)?;
                 if self.reads_inside(&path, &found)? {
-                    let dir = Dir::open(&path)?;
                     self.host()?;
                     return Ok(Source::Directory(dir));
                 }
-                let outside = outside::read(Dir::open(&path)?, options)?;
+                let outside = outside::read(dir, options)?;
                 self.host()?;
                 Ok(Source::Outside(outside))
             }
             kind => {
-                let file = fs::open(&path)?;
+                let file = fs::open(&path).map_err(advise)?;
                 self.host()?;
                 let total = (kind == FileKind::Regular).then_some(found.size);
                 Ok(Source::Tar(Box::new(file), total))
@@ -159,9 +163,44 @@ impl Engine {
     }
 }
 
+fn advise(error: Error) -> Error {
+    match error.kind() {
+        Kind::Denied => error.hint("run as root, or as a user who may read it"),
+        _ => error,
+    }
+}
+
 /// The size of a file that stdin was redirected from.
 fn stdin_size() -> Option<u64> {
     let stat = rustix::fs::fstat(std::io::stdin()).ok()?;
     let metadata = Metadata::from(&stat);
     (metadata.kind == FileKind::Regular).then_some(metadata.size)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+
+    #[test]
+    fn a_source_is_told_by_its_form() {
+        let parse = |text: &str| ImportSource::parse(text.into());
+        assert_eq!(parse("-").unwrap(), ImportSource::Stdin);
+        assert_eq!(parse("a:b").unwrap(), ImportSource::Path("a:b".into()));
+        assert_eq!(parse("./http://x").unwrap(), ImportSource::Path("./http://x".into()));
+        assert!(matches!(parse("http://h/x").unwrap(), ImportSource::Url(_)));
+        assert_eq!(parse("ftp://h/x").unwrap_err().kind(), Kind::Unsupported);
+        assert_eq!(parse("").unwrap_err().kind(), Kind::Invalid);
+        let bytes = OsString::from_vec(vec![b'a', 0xff]);
+        assert_eq!(ImportSource::parse(bytes.clone()).unwrap(), ImportSource::Path(bytes.into()));
+    }
+
+    #[test]
+    fn errors_name_it_without_its_secrets() {
+        let name = |text: &str| ImportSource::parse(text.into()).unwrap().to_string();
+        assert_eq!(name("-"), "stdin");
+        assert_eq!(name("./rootfs"), "./rootfs");
+        assert_eq!(name("https://u:p@h/x?y"), "https://***@h/x?...");
+    }
 }

@@ -36,7 +36,22 @@ for_everyone! {
         assert!(screen.contains(" of ") && screen.contains(" left"), "{screen}");
     }
 
-    fn quiet_and_dumb_terminals_see_the_identity(room) {
+    fn a_terminal_without_a_cursor_sees_no_progress(room) {
+        let tree = tree(room);
+        let mut command = room.command(&["import", text(&tree)]);
+        command.env("TERM", "dumb");
+        let captured = room.at_terminal(command).expect(Eof).expect("it ends");
+        let screen = String::from_utf8_lossy(captured.as_bytes()).into_owned();
+        assert_eq!(screen.lines().count(), 2, "{screen:?}");
+        assert!(screen.starts_with("envbox: imported 1.1TB, "), "{screen:?}");
+    }
+
+    fn a_terminal_is_no_archive(room) {
+        let screen = shown(room, &["import", "-", "x"]);
+        assert!(screen.contains("stdin is a terminal, not an archive\r\nhint: "), "{screen:?}");
+    }
+
+    fn quiet_terminals_see_the_identity(room) {
         let tree = tree(room);
         let screen = shown(room, &["import", "--quiet", text(&tree)]);
         assert_eq!(screen.lines().count(), 1, "{screen:?}");
