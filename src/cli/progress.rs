@@ -16,7 +16,7 @@ use crate::image::Counters;
 /// Between two looks at the counters.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-const OF_TOTAL: &str = "{bar:24} {decimal_bytes} of {decimal_total_bytes}, {msg}\
+const OF_TOTAL: &str = "{wide_bar} {decimal_bytes} of {decimal_total_bytes}, {msg}\
                         {decimal_bytes_per_sec}, {elapsed}, {eta} left";
 const WITHOUT_TOTAL: &str = "{spinner} {decimal_bytes}, {msg}{decimal_bytes_per_sec}, {elapsed}";
 
