@@ -5,3 +5,5 @@ mod architecture;
 mod cli;
 mod harness;
 mod init;
+mod real;
+mod transcript;

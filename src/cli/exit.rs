@@ -36,14 +36,15 @@ pub(super) fn failure(error: &Error) {
     print("", &error.chain(), error.hint_text());
 }
 
-/// Prints a line for people.
-pub(super) fn message(text: &str) {
-    print("", text, None);
-}
-
 /// Prints what is no error.
 pub(super) fn note(text: &str, hint: Option<&str>) {
     print("note: ", text, hint);
+}
+
+/// Prints a line for the person at the terminal.
+pub(super) fn say(text: &str) {
+    // Nobody is left to tell if this fails.
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// Prints what clap has to say; tells whether it is an error: help and version

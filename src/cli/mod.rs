@@ -8,6 +8,7 @@ mod environment;
 mod exit;
 pub mod output;
 mod progress;
+mod prompt;
 pub mod template;
 
 use std::ffi::OsString;
@@ -42,7 +43,13 @@ fn perform(arguments: &[OsString]) -> Option<i32> {
         Verb::Import(import) => command::import::run(&engine, *import),
         Verb::Images(images) => command::images::run(&engine, &images),
         Verb::Shell(shell) => command::shell::run(&engine, *shell),
+        Verb::Run(run) => command::run::run(&engine, *run),
+        Verb::Ps(ps) => command::ps::run(&engine, &ps),
+        Verb::Rm(rm) => command::rm::run(&engine, &rm),
+        Verb::Init(init) => command::init::run(&engine, init),
         Verb::Profile(profile) => command::profile::run(&engine, profile),
+        Verb::Completion { shell } => command::reference::completion(shell),
+        Verb::Manual { directory } => command::reference::manual(&directory),
     });
     result.map_err(|error| exit::failure(&error)).ok()
 }

@@ -15,7 +15,7 @@ use crate::runtime::spec::{
 use super::options::mount::{self as option, MissingSource, MountKind, Recursion};
 use super::options::security::SeccompOption;
 use super::options::user::ResolvedUser;
-use super::request::{ContainerRequest, Limit, MountRequest, Terminal};
+use super::request::{ContainerRequest, Limit, MountRequest};
 use super::{Host, Settings, fallback, users};
 
 /// docker's `PATH` where an image sets none.
@@ -95,7 +95,7 @@ pub(super) fn spec(
             env: env.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
             cwd: fs::clean(&request.working_directory),
             init: request.init,
-            terminal: request.terminal == Terminal::New,
+            terminal: request.terminal.is_new(),
             uid: user.uid,
             gid: user.gid,
             groups: user.additional_gids,

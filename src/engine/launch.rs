@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::fs::{self, Dir, Timestamp};
-use crate::id::ContainerId;
+use crate::id::{ContainerId, ContainerName};
 use crate::monitor::{self, FailedStage, Failure, Orders};
 use crate::mount::Mount;
 use crate::oci::ImageConfig;
@@ -19,7 +19,7 @@ use crate::runtime::plan::{Environment, Plan};
 use crate::runtime::start::StartError;
 use crate::runtime::{plan, source, start};
 use crate::store::{
-    ContainerRecord, ContainerState, EphemeralSnapshot, ImageRecord, Store, StorePaths,
+    ContainerRecord, ContainerState, EphemeralSnapshot, ImageRecord, Store, StorePaths, random_name,
 };
 
 use super::bundle::{self, Surroundings};
@@ -89,7 +89,7 @@ impl Engine {
     pub(super) fn launch(&self, request: &ContainerRequest) -> Result<Ended> {
         let host = *self.host()?;
         let store = self.store()?;
-        self.check_name(request)?;
+        let name = self.name(request)?;
         self.tell_single_id(host.has_single_id())?;
         let image = match &request.rootfs {
             Rootfs::Image(name) => Some(self.image(name)?.0),
@@ -102,7 +102,7 @@ impl Engine {
         };
         let is_32bit = check_platform(platform.as_ref())?;
         let id = new_id()?;
-        let place = place(store, request, &id, image.as_ref())?;
+        let place = place(store, request, (&id, &name), image.as_ref())?;
         let root = source::rootfs(place.mount(), host.user_namespace)?;
         let rootfs = fs::Rootfs::new(open_root(&root)?);
         let around = Surroundings {
@@ -124,7 +124,7 @@ impl Engine {
             &self.settings.store.run,
             &Running {
                 id: id.clone(),
-                name: request.name.clone(),
+                name: name.clone(),
                 image: image.as_ref().map(|image| image.id),
                 image_name: image_name(request),
                 command: spec.process.args.clone(),
@@ -160,23 +160,43 @@ impl Engine {
         fs::write_plain(&marker, b"")
     }
 
-    /// A name is one container's at a time, kept or not.
-    fn check_name(&self, request: &ContainerRequest) -> Result<()> {
-        let Some(name) = &request.name else { return Ok(()) };
+    /// The name asked for, or a random one. A name is one container's at a
+    /// time, kept or not.
+    fn name(&self, request: &ContainerRequest) -> Result<ContainerName> {
+        let Some(name) = &request.name else {
+            return if request.keep {
+                self.store()?.unused_container_name()
+            } else {
+                random_name()
+            };
+        };
+        if !request.keep
+            && let Some(kept) = kept(self.store()?, name)?
+        {
+            return Err(taken(name, &kept));
+        }
         for running in running::list(&self.settings.store.run)? {
-            if running.name.as_ref() == Some(name) {
-                return Err(Error::new(
-                    crate::error::Kind::AlreadyExists,
-                    format!(
-                        "the container name {name:?} is already in use by container \"{}\"",
-                        running.id
-                    ),
-                )
-                .hint("choose another name, or wait until that container has ended"));
+            if running.name == *name {
+                return Err(taken(name, &running.id)
+                    .hint("choose another name, or wait until that container has ended"));
             }
         }
-        Ok(())
+        Ok(name.clone())
     }
+}
+
+fn taken(name: &ContainerName, holder: &ContainerId) -> Error {
+    Error::new(
+        Kind::AlreadyExists,
+        format!("the container name \"{name}\" is already in use by container \"{holder}\""),
+    )
+    .hint(format!("choose another name, or remove that container: envbox rm {name}"))
+}
+
+/// The kept container of this very name.
+fn kept(store: &Store, name: &ContainerName) -> Result<Option<ContainerId>> {
+    let all = store.containers()?;
+    Ok(all.into_iter().find(|record| record.name == *name).map(|record| record.id))
 }
 
 fn image_name(request: &ContainerRequest) -> String {
@@ -235,18 +255,14 @@ fn open_root(mount: &OwnedFd) -> Result<Dir> {
 fn place(
     store: &Store,
     request: &ContainerRequest,
-    id: &ContainerId,
+    (id, name): (&ContainerId, &ContainerName),
     image: Option<&ImageRecord>,
 ) -> Result<Place> {
     match (&request.rootfs, image) {
         (Rootfs::Image(_), Some(image)) if request.keep => {
-            let name = match &request.name {
-                Some(name) => name.clone(),
-                None => store.unused_container_name()?,
-            };
             store.put_container(&ContainerRecord {
                 id: id.clone(),
-                name,
+                name: name.clone(),
                 image: image.id,
                 chain: image.chain(),
                 created_at: Timestamp::now(),
@@ -273,7 +289,7 @@ fn place(
 }
 
 fn run(plan: Plan, aftermath: Aftermath, terminal: Terminal) -> Result<Ended> {
-    if terminal == Terminal::NoInput {
+    if !terminal.has_input() {
         let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
             .and_then(|null| rustix::stdio::dup2_stdin(&null));
         null.map_err(|error| Error::io_named("cannot open /dev/null", error))?;
@@ -283,7 +299,7 @@ fn run(plan: Plan, aftermath: Aftermath, terminal: Terminal) -> Result<Ended> {
     let orders = Orders {
         start: move || start_plan(plan),
         finish: move |status| finish(ManuallyDrop::into_inner(aftermath), status),
-        terminal: terminal == Terminal::New,
+        terminal: terminal.is_new(),
     };
     match monitor::launch(orders) {
         Ok(client) => client.wait().map(Ended::Exited),

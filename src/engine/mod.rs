@@ -4,6 +4,8 @@
 
 mod bundle;
 mod changes;
+mod containers;
+mod environment;
 mod fallback;
 mod host;
 mod import;
@@ -13,6 +15,7 @@ pub mod profile;
 mod profiles;
 pub mod project;
 mod request;
+mod run;
 mod running;
 mod settings;
 mod shell;
@@ -24,10 +27,13 @@ use std::cell::OnceCell;
 use crate::error::{Error, Kind, Result};
 use crate::store::{ImageRecord, Store};
 
+pub use containers::{ContainerStatus, ContainerSummary};
 pub use host::Host;
 pub use import::{ImportOutcome, ImportRequest, ImportSource, ImportStart};
 pub use launch::Ended;
 pub use profiles::ProfileSummary;
+pub use request::{ContainerOptions, Terminal};
+pub use run::RunRequest;
 pub use settings::Settings;
 pub use shell::ShellRequest;
 

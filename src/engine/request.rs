@@ -4,11 +4,13 @@
 use std::path::PathBuf;
 
 use crate::id::ContainerName;
-use crate::runtime::capability::CapabilitySet;
+use crate::runtime::capability::{self, CapabilitySet, Selection};
 use crate::runtime::spec::{HostOwner, NetworkNamespace};
 
+use super::options::environment::EnvironmentOption;
 use super::options::hostname::Hostname;
 use super::options::mount::MountOption;
+use super::options::network::NetworkMode;
 use super::options::security::SecurityOptions;
 use super::options::ulimit::Ulimit;
 use super::options::user::UserSpec;
@@ -29,8 +31,22 @@ pub enum Terminal {
     Inherit,
     /// As [`Self::Inherit`], with `/dev/null` as stdin: docker without `-i`.
     NoInput,
-    /// A new terminal, shown on the caller's.
+    /// A new terminal, shown on the caller's and fed from it.
     New,
+    /// A new terminal that gets no input: docker's `-t` without `-i`.
+    NewNoInput,
+}
+
+impl Terminal {
+    /// Whether the program gets a terminal of its own.
+    pub fn is_new(self) -> bool {
+        matches!(self, Self::New | Self::NewNoInput)
+    }
+
+    /// Whether the caller's input reaches the program.
+    pub fn has_input(self) -> bool {
+        matches!(self, Self::Inherit | Self::New)
+    }
 }
 
 /// A limit, and whether the user asked for it by name: then the host's
@@ -50,6 +66,66 @@ pub struct MountRequest {
     pub option: MountOption,
     /// See [`HostOwner`].
     pub owner: Option<HostOwner>,
+}
+
+/// What every verb that starts a container can be told.
+#[derive(Clone, Debug, Default)]
+pub struct ContainerOptions {
+    /// `--env-file`.
+    pub environment_files: Vec<PathBuf>,
+    /// `--env`, over the files.
+    pub environment: Vec<EnvironmentOption>,
+    /// `--workdir`.
+    pub working_directory: Option<PathBuf>,
+    /// `--user`.
+    pub user: Option<UserSpec>,
+    /// `--volume`, `--tmpfs`, and `--mount` in docker's form.
+    pub mounts: Vec<MountOption>,
+    /// `--network`.
+    pub network: Option<NetworkMode>,
+    /// `--hostname`.
+    pub hostname: Option<Hostname>,
+    /// `--read-only`.
+    pub read_only: bool,
+    /// `--ulimit`; the last one of a resource counts.
+    pub ulimits: Vec<Ulimit>,
+    /// `--cap-add`.
+    pub added_capabilities: Vec<Selection>,
+    /// `--cap-drop`.
+    pub dropped_capabilities: Vec<Selection>,
+    /// `--security-opt`.
+    pub security: SecurityOptions,
+}
+
+impl ContainerOptions {
+    /// The bounding set by docker's rules.
+    pub(super) fn capabilities(&self) -> CapabilitySet {
+        capability::plan(&self.added_capabilities, &self.dropped_capabilities, false)
+    }
+
+    /// These limits over `defaults`, which nobody asked for by name.
+    pub(super) fn limits(&self, defaults: &[Ulimit]) -> Vec<Limit> {
+        let asked = |ulimit: &Ulimit| self.ulimits.iter().any(|u| u.resource == ulimit.resource);
+        let mut limits: Vec<Limit> = defaults
+            .iter()
+            .filter(|ulimit| !asked(ulimit))
+            .map(|&ulimit| Limit { ulimit, explicit: false })
+            .collect();
+        for &ulimit in &self.ulimits {
+            limits.retain(|limit| limit.ulimit.resource != ulimit.resource);
+            limits.push(Limit { ulimit, explicit: true });
+        }
+        limits
+    }
+}
+
+impl From<NetworkMode> for NetworkNamespace {
+    fn from(mode: NetworkMode) -> Self {
+        match mode {
+            NetworkMode::None => Self::Isolated,
+            NetworkMode::Host => Self::Host,
+        }
+    }
 }
 
 /// A container, asked for.

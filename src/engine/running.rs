@@ -18,8 +18,8 @@ const FOLDER: &str = "containers";
 pub struct Running {
     /// Its ID.
     pub id: ContainerId,
-    /// Its name, if it has one.
-    pub name: Option<ContainerName>,
+    /// Its name.
+    pub name: ContainerName,
     /// Its image, if it stands on one.
     pub image: Option<ImageId>,
     /// What `ps` shows as its image.

@@ -28,7 +28,7 @@ mod raw_terminal;
 
 pub use client::{Client, launch};
 pub use message::{FailedStage, Failure};
-pub use raw_terminal::{caller_terminal, window_size};
+pub use raw_terminal::{caller_terminal, input_is_terminal, window_size};
 
 use std::os::fd::OwnedFd;
 

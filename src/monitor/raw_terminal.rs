@@ -48,6 +48,11 @@ pub fn caller_terminal() -> bool {
     isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout())
 }
 
+/// True if the caller can type.
+pub fn input_is_terminal() -> bool {
+    isatty(rustix::stdio::stdin())
+}
+
 /// The size of the terminal on stdin, else on stdout.
 pub fn window_size() -> Option<Winsize> {
     let of = |fd: BorrowedFd<'_>| rustix::termios::tcgetwinsize(fd).ok();

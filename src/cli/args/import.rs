@@ -10,6 +10,8 @@ use crate::engine::ImportSource;
 use crate::platform::Platform;
 use crate::reference::ImageRef;
 
+/// Make an image of a root filesystem: a directory or a tar
+///
 /// Makes an image of SOURCE and prints its ID. The same tree gives the same ID
 /// on every machine, from a directory or a tar of it.
 #[derive(Args, Debug)]

@@ -1,6 +1,7 @@
 //! What can be typed. Values become types of the engine's here. One file for
 //! the verbs of a kind; their work is in `command`.
 
+pub(super) mod container;
 pub(super) mod image;
 pub(super) mod import;
 pub(super) mod shell;
@@ -10,9 +11,19 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use container::{Ps, Rm, Run};
 use image::Images;
 use import::Import;
-use shell::{ProfileVerb, Shell};
+use shell::{Init, ProfileVerb, Shell};
+
+const COMPLETION_HELP: &str = "For bash:  envbox completion bash \
+    >~/.local/share/bash-completion/completions/envbox\n\
+    For zsh:   envbox completion zsh >DIRECTORY/_envbox, a DIRECTORY of $fpath\n\
+    For fish:  envbox completion fish >~/.config/fish/completions/envbox.fish";
+
+/// The statuses of the verbs that run something (docker run).
+const EXIT_STATUS: &str = "Exit status: the command's own; 128+N if signal N ended it; 125 if \
+    envbox failed,\n126 if the command cannot be executed, 127 if it is not there.";
 
 /// Opens reproducible build shells in root filesystems, without a daemon, as
 /// root or as an ordinary user.
@@ -34,15 +45,28 @@ pub(super) struct Global {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Make an image of a root filesystem: a directory or a tar
     Import(Box<Import>),
     /// List the images
     Images(Images),
-    /// Open a build shell in an image or a root filesystem
     Shell(Box<Shell>),
+    Run(Box<Run>),
+    Ps(Ps),
+    Rm(Rm),
+    Init(Init),
     /// Show the profiles of shells
     #[command(subcommand)]
     Profile(ProfileVerb),
+    /// Print the completions for a shell
+    #[command(after_help = COMPLETION_HELP)]
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages
+    Manual {
+        /// Where to
+        directory: PathBuf,
+    },
 }
 
 /// The verb that was typed, also where the rest of the line is wrong.

@@ -40,7 +40,7 @@ pub(in crate::cli) fn run(engine: &Engine, import: Import) -> Result<i32> {
     let outcome = outcome?;
     tell_of_losses(&outcome);
     if is_shown {
-        exit::message(&format!(
+        exit::say(&format!(
             "imported {}, {} files in {:.1} s",
             human_size(outcome.content_size),
             HumanCount(outcome.entries),

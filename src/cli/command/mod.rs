@@ -3,5 +3,10 @@
 
 pub(super) mod images;
 pub(super) mod import;
+pub(super) mod init;
 pub(super) mod profile;
+pub(super) mod ps;
+pub(super) mod reference;
+pub(super) mod rm;
+pub(super) mod run;
 pub(super) mod shell;

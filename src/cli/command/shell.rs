@@ -8,21 +8,14 @@ use crate::monitor;
 
 /// Opens the shell; the status is its own.
 pub(in crate::cli) fn run(engine: &Engine, shell: Shell) -> Result<i32> {
-    let mut volumes = shell.volume;
-    volumes.extend(shell.tmpfs);
     let request = ShellRequest {
         target: shell.target,
         profile: shell.profile,
         command: shell.command,
         line: shell.line,
         mounts: shell.mount,
-        volumes,
-        environment: shell.env,
-        working_directory: shell.workdir,
-        user: shell.user,
-        network: shell.network,
-        hostname: shell.hostname,
-        keep: None,
+        options: shell.container.into_options(shell.hostname),
+        keep: shell.keep,
         terminal: monitor::caller_terminal(),
         jobserver: environment::jobserver(engine.settings()),
     };

@@ -78,10 +78,10 @@ pub struct Shell {
     pub tmp: Option<String>,
     /// The network.
     pub network: NetworkMode,
-    /// The host name; one made from the image's name where it is left out.
+    /// The host name; `envbox` where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hostname: Option<Hostname>,
-    /// The user; the image's where it is left out.
+    /// The user; root where it is left out, to whom the caller's files belong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<UserSpec>,
     /// Whether an init runs as process 1, reaps orphans and forwards signals.

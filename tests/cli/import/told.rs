@@ -43,7 +43,7 @@ for_everyone! {
         let captured = room.at_terminal(command).expect(Eof).expect("it ends");
         let screen = String::from_utf8_lossy(captured.as_bytes()).into_owned();
         assert_eq!(screen.lines().count(), 2, "{screen:?}");
-        assert!(screen.starts_with("envbox: imported 1.1TB, "), "{screen:?}");
+        assert!(screen.starts_with("imported 1.1TB, "), "{screen:?}");
     }
 
     fn a_terminal_is_no_archive(room) {

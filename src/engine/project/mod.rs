@@ -3,7 +3,8 @@
 //! `docs/profiles.md` documents every key.
 //!
 //! Paths are kept as written; they are relative to the file's folder, which
-//! the caller knows ([`Project::absolute`]). Nothing here reads a file.
+//! the caller knows ([`Project::absolute`]). `find` looks for the file; nothing else
+//! here reads one.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,8 +15,11 @@ use crate::engine::profile::document::{Document, Table, Value};
 use crate::engine::profile::{Variable, check_name, read_command, read_variable};
 use crate::error::{Error, Result};
 
+mod find;
 #[cfg(test)]
 mod tests;
+
+pub use find::FoundProject;
 
 /// The file's name.
 pub const FILE_NAME: &str = "envbox.toml";

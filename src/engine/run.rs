@@ -1,0 +1,153 @@
+//! `envbox run`: a container by docker's rules, in the foreground.
+
+use std::path::PathBuf;
+
+use crate::error::{Error, Result};
+use crate::id::ContainerName;
+use crate::oci::ExecParameters;
+
+use super::environment::Variables;
+use super::request::{ContainerOptions, ContainerRequest, MountRequest, Rootfs, Terminal};
+use super::{Ended, Engine};
+
+/// docker's `TERM` in a container that has a terminal.
+const TERM: &str = "xterm";
+
+/// What is to be run.
+#[derive(Clone, Debug)]
+pub struct RunRequest {
+    /// The image by any of its names.
+    pub image: String,
+    /// Instead of the image's `Cmd`; empty to leave it.
+    pub command: Vec<String>,
+    /// `--entrypoint`; an empty one takes the image's away.
+    pub entrypoint: Option<String>,
+    /// What `shell` knows as well.
+    pub options: ContainerOptions,
+    /// Stdio.
+    pub terminal: Terminal,
+    /// `--init`.
+    pub init: bool,
+    /// `--name`.
+    pub name: Option<ContainerName>,
+    /// False for `--rm`.
+    pub keep: bool,
+}
+
+impl Engine {
+    /// Runs a container and stays until it ends.
+    ///
+    /// # Errors
+    /// What kept it from being started at all.
+    pub fn run(&self, request: &RunRequest) -> Result<Ended> {
+        let config = self.image(&request.image)?.1.config;
+        self.host()?;
+        let container = self.run_container(request, &config)?;
+        self.launch(&container)
+    }
+
+    fn run_container(
+        &self,
+        request: &RunRequest,
+        config: &ExecParameters,
+    ) -> Result<ContainerRequest> {
+        let options = &request.options;
+        let mut variables = Variables::default();
+        if request.terminal.is_new() {
+            variables.set("TERM", TERM);
+        }
+        variables.add_image(&config.env);
+        variables
+            .add_options((&options.environment_files, &options.environment), &self.settings)?;
+        let user = match &options.user {
+            Some(user) => user.clone(),
+            None => config.user.parse()?,
+        };
+        let plain = |option| MountRequest { option, owner: None };
+        Ok(ContainerRequest {
+            rootfs: Rootfs::Image(request.image.clone()),
+            commands: vec![command(request, config)?],
+            environment: variables.into_pairs(),
+            locales: Vec::new(),
+            terminal_types: Vec::new(),
+            working_directory: working_directory(options, config),
+            user,
+            mounts: options.mounts.iter().cloned().map(plain).collect(),
+            hostname: options.hostname.clone(),
+            network: options.network.unwrap_or_default().into(),
+            terminal: request.terminal,
+            init: request.init,
+            read_only: options.read_only,
+            limits: options.limits(&[]),
+            capabilities: options.capabilities(),
+            security: options.security.clone(),
+            name: request.name.clone(),
+            keep: request.keep,
+            keep_descriptors: Vec::new(),
+        })
+    }
+}
+
+/// docker's rule: an entrypoint that is given takes the image's command away.
+fn command(request: &RunRequest, config: &ExecParameters) -> Result<Vec<String>> {
+    let image = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
+    let (mut words, default) = match &request.entrypoint {
+        Some(program) if program.is_empty() => (Vec::new(), Vec::new()),
+        Some(program) => (vec![program.clone()], Vec::new()),
+        None => (image(&config.entrypoint), image(&config.cmd)),
+    };
+    words.extend(if request.command.is_empty() { default } else { request.command.clone() });
+    if words.is_empty() {
+        return Err(Error::invalid(format!(
+            "no command specified, and {} has none",
+            request.image
+        ))
+        .hint(format!("give one: envbox run {} /bin/sh", request.image)));
+    }
+    Ok(words)
+}
+
+fn working_directory(options: &ContainerOptions, config: &ExecParameters) -> PathBuf {
+    match &options.working_directory {
+        Some(path) => path.clone(),
+        None if config.working_dir.is_empty() => PathBuf::from("/"),
+        None => PathBuf::from(&config.working_dir),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strings(words: &[&str]) -> Vec<String> {
+        words.iter().map(|&word| word.to_owned()).collect()
+    }
+
+    #[test]
+    fn puts_entrypoint_and_command_together_as_docker_does() {
+        let config = ExecParameters {
+            entrypoint: Some(strings(&["/init"])),
+            cmd: Some(strings(&["serve"])),
+            ..ExecParameters::default()
+        };
+        let words = |entrypoint: Option<&str>, given: &[&str]| {
+            let request = RunRequest {
+                image: "x".into(),
+                command: strings(given),
+                entrypoint: entrypoint.map(str::to_owned),
+                options: ContainerOptions::default(),
+                terminal: Terminal::NoInput,
+                init: false,
+                name: None,
+                keep: false,
+            };
+            command(&request, &config)
+        };
+        assert_eq!(words(None, &[]).unwrap(), strings(&["/init", "serve"]));
+        assert_eq!(words(None, &["x"]).unwrap(), strings(&["/init", "x"]));
+        assert_eq!(words(Some("/bin/ls"), &[]).unwrap(), strings(&["/bin/ls"]));
+        assert_eq!(words(Some("/bin/ls"), &["-l"]).unwrap(), strings(&["/bin/ls", "-l"]));
+        assert_eq!(words(Some(""), &["ls"]).unwrap(), strings(&["ls"]));
+        assert!(words(Some(""), &[]).unwrap_err().chain().contains("no command"));
+    }
+}
