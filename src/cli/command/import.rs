@@ -68,7 +68,7 @@ fn note(topic: Topic, findings: &Findings) -> String {
     let examples = findings.examples.iter().take(EXAMPLES).cloned().collect::<Vec<_>>().join(", ");
     let more = if findings.count > EXAMPLES as u64 { ", ..." } else { "" };
     let (things, what) = words(topic, findings.count == 1);
-    format!("{} {things} {what}: {examples}{more}", HumanCount(findings.count))
+    format!("{} {things} {what} ({examples}{more})", HumanCount(findings.count))
 }
 
 /// What was found, and what became of it.
@@ -113,10 +113,10 @@ mod tests {
             count,
             examples: (0..count).map(|number| format!("run/{number}")).collect(),
         };
-        assert_eq!(note(Topic::Socket, &findings(1)), "1 socket was left out: run/0");
+        assert_eq!(note(Topic::Socket, &findings(1)), "1 socket was left out (run/0)");
         assert_eq!(
             note(Topic::Socket, &findings(1200)),
-            "1,200 sockets were left out: run/0, run/1, run/2, ..."
+            "1,200 sockets were left out (run/0, run/1, run/2, ...)"
         );
     }
 }

@@ -58,7 +58,7 @@ fn what_could_not_be_kept_is_told() {
     with_roots_tree(|room, tree| {
         let _sockets = ["one", "two"].map(|name| UnixListener::bind(tree.join("var").join(name)));
         let output = room.envbox(&["import", text(tree)]).succeeds();
-        output.warns("note: 2 sockets were left out: var/one, var/two");
+        output.warns("note: 2 sockets were left out (var/one, var/two)");
     });
 }
 
