@@ -41,7 +41,14 @@ fn perform(arguments: &[OsString]) -> Option<i32> {
     };
     let result = environment::engine(&parsed.global).and_then(|engine| match parsed.verb {
         Verb::Import(import) => command::import::run(&engine, *import),
-        Verb::Images(images) => command::images::run(&engine, &images),
+        Verb::Images(images) => command::images::run(&engine, images),
+        Verb::Tag(tag) => command::tag::run(&engine, &tag),
+        Verb::Rmi(images) => command::rmi::run(&engine, &images),
+        Verb::Inspect(inspect) => command::inspect::run(&engine, &inspect),
+        Verb::Save(save) => command::save::run(&engine, &save),
+        Verb::Export(export) => command::export::run(&engine, export),
+        Verb::Image(verb) => command::image::run(&engine, verb),
+        Verb::Container(verb) => command::container::run(&engine, verb),
         Verb::Shell(shell) => command::shell::run(&engine, *shell),
         Verb::Run(run) => command::run::run(&engine, *run),
         Verb::Ps(ps) => command::ps::run(&engine, &ps),

@@ -102,7 +102,8 @@ impl Engine {
     }
 }
 
-fn of_record(record: ContainerRecord, running: Option<Running>) -> ContainerSummary {
+/// What a list tells of a kept container, and of it running if it does.
+pub(super) fn of_record(record: ContainerRecord, running: Option<Running>) -> ContainerSummary {
     let text = |key: &str| record.spec.get(key).and_then(serde_json::Value::as_str);
     let words = record.spec.get("command").and_then(serde_json::Value::as_array);
     let words = words.into_iter().flatten().filter_map(serde_json::Value::as_str);
@@ -124,7 +125,8 @@ fn of_record(record: ContainerRecord, running: Option<Running>) -> ContainerSumm
     }
 }
 
-fn of_running(running: Running) -> ContainerSummary {
+/// What a list tells of a container that goes when it ends.
+pub(super) fn of_running(running: Running) -> ContainerSummary {
     let since = Timestamp::from_seconds(running.started);
     ContainerSummary {
         id: running.id,

@@ -244,7 +244,7 @@ fn handler_present(handler: &str, platform: &Platform) -> Result<bool> {
 }
 
 /// The root directory of a detached mount.
-fn open_root(mount: &OwnedFd) -> Result<Dir> {
+pub(super) fn open_root(mount: &OwnedFd) -> Result<Dir> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let fd = rustix::fs::openat(mount.as_fd(), ".", flags, Mode::empty())
         .map_err(|error| Error::io_named("cannot open the root filesystem", error))?;

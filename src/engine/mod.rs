@@ -6,36 +6,49 @@ mod bundle;
 mod changes;
 mod containers;
 mod environment;
+mod export;
 mod fallback;
 mod host;
+mod images;
 mod import;
+mod inspect;
 mod launch;
 pub mod options;
 pub mod profile;
 mod profiles;
 pub mod project;
+mod remove_image;
 mod request;
 mod run;
 mod running;
+mod save;
 mod settings;
 mod shell;
+mod tag;
+mod tar_output;
 mod tree;
+mod usage;
 mod users;
 
 use std::cell::OnceCell;
 
 use crate::error::{Error, Kind, Result};
-use crate::store::{ImageRecord, Store};
+use crate::store::Store;
 
 pub use containers::{ContainerStatus, ContainerSummary};
+pub use export::ExportRequest;
 pub use host::Host;
+pub use images::{ImageFilter, NamePattern};
 pub use import::{ImportOutcome, ImportRequest, ImportSource, ImportStart};
+pub use inspect::{ContainerDetails, ContainerSize, ImageDetails, Inspected, ObjectKind, Sizes};
 pub use launch::Ended;
 pub use profiles::ProfileSummary;
 pub use request::{ContainerOptions, Terminal};
 pub use run::RunRequest;
+pub use save::SaveTarget;
 pub use settings::Settings;
 pub use shell::ShellRequest;
+pub use tar_output::TarOutput;
 
 /// Something that the user should know and that is no error.
 #[derive(Clone, Debug)]
@@ -108,14 +121,6 @@ impl Engine {
             return Ok(Some(self.store.get_or_init(|| store)));
         }
         Ok(self.store.get())
-    }
-
-    /// All images, the newest first; none if there is no store yet.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub fn images(&self) -> Result<Vec<ImageRecord>> {
-        self.existing_store()?.map_or(Ok(Vec::new()), Store::images)
     }
 
     /// The store of a command that names something in it.

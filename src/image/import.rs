@@ -33,7 +33,7 @@ pub struct ImportOptions {
 }
 
 impl ImportOptions {
-    fn walk(&self) -> WalkOptions<'_> {
+    pub(super) fn walk(&self) -> WalkOptions<'_> {
         WalkOptions {
             excludes: Some(&self.excludes),
             epoch: self.epoch,

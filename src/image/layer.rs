@@ -9,8 +9,10 @@ use crate::digest::{DiffId, Hasher};
 use crate::error::Result;
 use crate::fs::Dir;
 
+use super::import::ImportOptions;
 use super::overrides::Overrides;
 use super::pipeline::WriterSink;
+use super::report::Report;
 use super::walk::{TreeSource, WalkOptions, write_tree};
 
 /// Where a layer lies, or is to lie.
@@ -29,13 +31,30 @@ pub struct LayerTarget {
 /// Those of reading the tree and of `output`.
 pub fn regenerate(layer: &LayerTarget, output: &mut dyn Write) -> Result<(DiffId, u64)> {
     let mut hashing = Hashing { hasher: Hasher::new(), output };
-    let dir = Dir::open(&layer.tree)?;
-    let source = TreeSource { dir: &dir, overrides: Overrides::load(&layer.overrides)? };
-    let mut sink = WriterSink::new(&mut hashing);
-    write_tree(source, &WalkOptions::default(), &mut sink)?;
-    sink.flush()?;
+    write(layer, &WalkOptions::default(), &mut hashing)?;
     let size = hashing.hasher.size();
     Ok((DiffId(hashing.hasher.finish()), size))
+}
+
+/// As [`regenerate`], but for what `options` leave out or clamp.
+///
+/// # Errors
+/// As [`regenerate`].
+pub fn write_layer(
+    layer: &LayerTarget,
+    options: &ImportOptions,
+    output: &mut dyn Write,
+) -> Result<Report> {
+    write(layer, &options.walk(), output)
+}
+
+fn write(layer: &LayerTarget, options: &WalkOptions<'_>, output: &mut dyn Write) -> Result<Report> {
+    let dir = Dir::open(&layer.tree)?;
+    let source = TreeSource { dir: &dir, overrides: Overrides::load(&layer.overrides)? };
+    let mut sink = WriterSink::new(output);
+    let walked = write_tree(source, options, &mut sink)?;
+    sink.flush()?;
+    Ok(walked.report)
 }
 
 struct Hashing<'a> {

@@ -1,4 +1,5 @@
-//! Images as a directory in OCI's image layout (image spec, image-layout.md).
+//! Images in OCI's image layout (image spec, image-layout.md): as a directory,
+//! or as the tar of one.
 //!
 //! It knows nothing of where the layers come from: it asks for their bytes and
 //! believes only their digests.
@@ -13,10 +14,15 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::fs;
 use crate::oci::{Descriptor, ImageConfig, Index, Manifest, media_type, to_canonical_json};
 
+use super::canonical;
+use super::entry::{Attributes, Entry, EntryKind};
+
 /// The annotation that names an image of a layout (image spec, annotations.md).
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 const LAYOUT_VERSION: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+const BLOBS: &str = "blobs/sha256";
 const FOLDER_MODE: u32 = 0o755;
+const FILE_MODE: u32 = 0o644;
 /// Blobs are written in pieces of this size, in bytes.
 const BUFFER: usize = 256 * 1024;
 
@@ -90,21 +96,49 @@ fn fill(
     images: &[LayoutImage<'_>],
     layer: &mut dyn FnMut(DiffId, &mut dyn Write) -> Result<()>,
 ) -> Result<()> {
-    let folder_of_blobs = folder.join("blobs/sha256");
-    fs::ensure_dir(&folder_of_blobs, FOLDER_MODE)?;
-    let mut blobs = Blobs { folder: folder_of_blobs, written: HashSet::new() };
+    fs::ensure_dir(&folder.join(BLOBS), FOLDER_MODE)?;
+    write_files(&mut Folder { path: folder }, images, layer)
+}
+
+/// Writes `images` to `output` as a tar of the directory that [`write_layout`]
+/// makes; the same images give the same bytes. What was written before an
+/// error is of no use.
+///
+/// # Errors
+/// As [`write_layout`], but for the directory; those of `output`.
+pub fn write_layout_archive(
+    output: &mut dyn Write,
+    images: &[LayoutImage<'_>],
+    layer: &mut dyn FnMut(DiffId, &mut dyn Write) -> Result<()>,
+) -> Result<()> {
+    let mut archive = Archive { output: BufWriter::with_capacity(BUFFER, output) };
+    for directory in ["blobs", BLOBS] {
+        archive.header(directory, EntryKind::Directory, FOLDER_MODE)?;
+    }
+    write_files(&mut archive, images, layer)?;
+    archive.finish()
+}
+
+fn write_files(
+    files: &mut dyn Files,
+    images: &[LayoutImage<'_>],
+    layer: &mut dyn FnMut(DiffId, &mut dyn Write) -> Result<()>,
+) -> Result<()> {
+    let mut blobs = Blobs { files, written: HashSet::new() };
     let mut manifests = Vec::with_capacity(images.len());
     for image in images {
         manifests.push(write_image(&mut blobs, image, layer)?);
     }
     let index = to_canonical_json(&Index::new(manifests))?;
-    fs::write_volatile(&folder.join("index.json"), &index)?;
-    fs::write_volatile(&folder.join("oci-layout"), LAYOUT_VERSION)
+    for (name, bytes) in [("index.json", index.as_slice()), ("oci-layout", LAYOUT_VERSION)] {
+        files.add(name, bytes.len() as u64, &mut |out| put(out, bytes))?;
+    }
+    Ok(())
 }
 
 /// Writes the blobs of one image; returns its line in the index.
 fn write_image(
-    blobs: &mut Blobs,
+    blobs: &mut Blobs<'_>,
     image: &LayoutImage<'_>,
     layer: &mut dyn FnMut(DiffId, &mut dyn Write) -> Result<()>,
 ) -> Result<Descriptor> {
@@ -140,16 +174,20 @@ fn parse<T: serde::de::DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T> 
 }
 
 fn put(out: &mut dyn Write, bytes: &[u8]) -> Result<()> {
-    out.write_all(bytes).map_err(|error| Error::io_named("cannot write a blob", error))
+    out.write_all(bytes).map_err(unwritable)
+}
+
+fn unwritable(error: io::Error) -> Error {
+    Error::io_named("cannot write the image layout", error)
 }
 
 /// The blobs of a layout under construction.
-struct Blobs {
-    folder: PathBuf,
+struct Blobs<'a> {
+    files: &'a mut dyn Files,
     written: HashSet<Digest>,
 }
 
-impl Blobs {
+impl Blobs<'_> {
     /// Writes the blob that `content` produces, unless it is there; it must be
     /// what `descriptor` says. `what` names it in errors.
     fn add(
@@ -162,13 +200,14 @@ impl Blobs {
         if !self.written.insert(digest) {
             return Ok(());
         }
-        let path = self.folder.join(digest.encoded());
-        let file = BufWriter::with_capacity(BUFFER, fs::create_public(&path)?);
-        let mut out = Hashed { file, hasher: Hasher::new(), limit: size };
-        content(&mut out)
-            .and_then(|()| out.flush().map_err(|error| Error::io("write", &path, error)))
+        let name = format!("{BLOBS}/{}", digest.encoded());
+        let mut hasher = Hasher::new();
+        self.files
+            .add(&name, size, &mut |output| {
+                content(&mut Hashed { output, hasher: &mut hasher, limit: size })
+            })
             .context(|| format!("cannot write {what}"))?;
-        let (found_size, found) = (out.hasher.size(), out.hasher.finish());
+        let (found_size, found) = (hasher.size(), hasher.finish());
         if found != digest || found_size != size {
             return Err(Error::mismatch(format!(
                 "{what} is {found} ({found_size} bytes), expected {digest} ({size} bytes)"
@@ -178,27 +217,90 @@ impl Blobs {
     }
 }
 
-/// A blob's file, hashed on the way.
-struct Hashed {
-    file: BufWriter<fs::File>,
-    hasher: Hasher,
+/// What is written of a blob, hashed on the way.
+struct Hashed<'a> {
+    output: &'a mut dyn Write,
+    hasher: &'a mut Hasher,
     limit: u64,
 }
 
-impl Write for Hashed {
+impl Write for Hashed<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // More than promised is a mismatch at once, not when the disk is full.
         if self.hasher.size() + bytes.len() as u64 > self.limit {
             let limit = self.limit;
             return Err(Error::mismatch(format!("it is longer than {limit} bytes")).into());
         }
-        let count = self.file.write(bytes)?;
+        let count = self.output.write(bytes)?;
         self.hasher.update(&bytes[..count]);
         Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.output.flush()
+    }
+}
+
+/// Where the files of a layout go.
+trait Files {
+    /// Adds the file `name` of `size` bytes, which `content` writes.
+    fn add(
+        &mut self,
+        name: &str,
+        size: u64,
+        content: &mut dyn FnMut(&mut dyn Write) -> Result<()>,
+    ) -> Result<()>;
+}
+
+/// A directory that nobody looks into before it is whole.
+struct Folder<'a> {
+    path: &'a Path,
+}
+
+impl Files for Folder<'_> {
+    fn add(
+        &mut self,
+        name: &str,
+        _size: u64,
+        content: &mut dyn FnMut(&mut dyn Write) -> Result<()>,
+    ) -> Result<()> {
+        let path = self.path.join(name);
+        let mut file = BufWriter::with_capacity(BUFFER, fs::create_public(&path)?);
+        content(&mut file)?;
+        file.flush().map_err(|error| Error::io("write", &path, error))
+    }
+}
+
+/// A tar. Its directories are members: skopeo, as an ordinary user, fails to
+/// make those that are not.
+struct Archive<'a> {
+    output: BufWriter<&'a mut dyn Write>,
+}
+
+impl Archive<'_> {
+    fn header(&mut self, name: &str, kind: EntryKind, mode: u32) -> Result<()> {
+        let attributes = Attributes { mode, ..Attributes::default() };
+        let mut header = Vec::new();
+        canonical::encode(&Entry { path: name.into(), kind, attributes }, &mut header);
+        put(&mut self.output, &header)
+    }
+
+    fn finish(mut self) -> Result<()> {
+        put(&mut self.output, &canonical::END)?;
+        self.output.flush().map_err(unwritable)
+    }
+}
+
+impl Files for Archive<'_> {
+    fn add(
+        &mut self,
+        name: &str,
+        size: u64,
+        content: &mut dyn FnMut(&mut dyn Write) -> Result<()>,
+    ) -> Result<()> {
+        self.header(name, EntryKind::Regular { size, sparse: None }, FILE_MODE)?;
+        content(&mut self.output)?;
+        put(&mut self.output, &canonical::END[..canonical::padding(size)])
     }
 }
 

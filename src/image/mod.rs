@@ -41,8 +41,8 @@ pub use exclude::ExcludeSet;
 pub use import::{
     ImportOptions, LayerSummary, import_directory, import_tar, ingest_canonical, write_canonical,
 };
-pub use layer::{LayerTarget, regenerate};
-pub use layout::{LayoutImage, write_layout};
+pub use layer::{LayerTarget, regenerate, write_layer};
+pub use layout::{LayoutImage, write_layout, write_layout_archive};
 pub use overrides::Overrides;
 pub use read::TarReader;
 pub use report::{Counters, Findings, Report, Topic};

@@ -1,7 +1,14 @@
 //! The command line, end to end: one file a verb.
 
+mod export;
+mod image_inspect;
+mod image_list;
+mod image_remove;
 mod import;
+mod imported;
+mod inspect;
 mod project;
 mod reference;
 mod run;
+mod save;
 mod shell;

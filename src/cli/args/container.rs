@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::engine::ContainerOptions;
 use crate::engine::options::environment::EnvironmentOption;
@@ -15,6 +15,33 @@ use crate::engine::options::ulimit::Ulimit;
 use crate::engine::options::user::UserSpec;
 use crate::id::ContainerName;
 use crate::runtime::capability::Selection;
+
+use super::image::{Export, InspectFormatFlag};
+
+/// The verbs on containers as docker groups them.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum ContainerVerb {
+    Run(Box<Run>),
+    #[command(visible_aliases = ["list", "ps"])]
+    Ls(Ps),
+    #[command(visible_alias = "remove")]
+    Rm(Rm),
+    Inspect(ContainerInspect),
+    Export(Export),
+}
+
+/// Show details of containers
+#[derive(Args, Debug)]
+pub(in crate::cli) struct ContainerInspect {
+    /// Names or IDs
+    #[arg(value_name = "CONTAINER", required = true)]
+    pub containers: Vec<String>,
+    /// Show the sizes of their files as well
+    #[arg(short, long)]
+    pub size: bool,
+    #[command(flatten)]
+    pub format: InspectFormatFlag,
+}
 
 /// The options that `run` and `shell` share.
 #[derive(Args, Debug)]

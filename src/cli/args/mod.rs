@@ -3,16 +3,18 @@
 
 pub(super) mod container;
 pub(super) mod image;
+mod image_filter;
 pub(super) mod import;
 pub(super) mod shell;
+mod until;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use container::{Ps, Rm, Run};
-use image::Images;
+use container::{ContainerVerb, Ps, Rm, Run};
+use image::{Export, ImageVerb, Images, Inspect, RemoveImages, Save, Tag};
 use import::Import;
 use shell::{Init, ProfileVerb, Shell};
 
@@ -46,8 +48,18 @@ pub(super) struct Global {
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     Import(Box<Import>),
-    /// List the images
     Images(Images),
+    Tag(Tag),
+    Rmi(RemoveImages),
+    Inspect(Inspect),
+    Save(Save),
+    Export(Export),
+    /// Work with images
+    #[command(subcommand)]
+    Image(ImageVerb),
+    /// Work with containers
+    #[command(subcommand)]
+    Container(ContainerVerb),
     Shell(Box<Shell>),
     Run(Box<Run>),
     Ps(Ps),

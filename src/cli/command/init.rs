@@ -55,7 +55,7 @@ pub(in crate::cli) fn run(engine: &Engine, init: Init) -> Result<i32> {
 
 /// Shows what there is, and asks for one; the newest is the default.
 fn ask_image(engine: &Engine) -> Result<String> {
-    let images = engine.images()?;
+    let images = engine.images(&[])?;
     let names: Vec<String> =
         images.iter().flat_map(|image| &image.names).map(ToString::to_string).collect();
     if !names.is_empty() {

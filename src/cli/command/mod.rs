@@ -1,12 +1,19 @@
 //! One file a verb: from what was typed to the engine's request, and from its
 //! answer to text and exit status.
 
+pub(super) mod container;
+pub(super) mod export;
+pub(super) mod image;
 pub(super) mod images;
 pub(super) mod import;
 pub(super) mod init;
+pub(super) mod inspect;
 pub(super) mod profile;
 pub(super) mod ps;
 pub(super) mod reference;
 pub(super) mod rm;
+pub(super) mod rmi;
 pub(super) mod run;
+pub(super) mod save;
 pub(super) mod shell;
+pub(super) mod tag;

@@ -123,22 +123,24 @@ impl InspectFormat {
     }
 
     /// Renders the objects that were found, the text ending in a newline; for
-    /// none of them `[]`, or an empty line where there is a template. Errors
-    /// are those of [`Template::render`].
-    pub fn render(&self, objects: &[Value]) -> Result<String> {
+    /// none of them `[]`, or an empty line where there is a template. JSON has
+    /// the fields in the order in which an object serialises them. Errors are
+    /// those of [`Template::render`].
+    pub fn render<T: Serialize>(&self, objects: &[T]) -> Result<String> {
+        let fail = |source: serde_json::Error| Error::internal("cannot write JSON").because(source);
         match self {
             Self::Template(_) if objects.is_empty() => Ok("\n".to_owned()),
-            Self::Template(template) => render_rows(template, objects),
-            Self::Json => {
-                let objects: Vec<String> = objects.iter().map(text::json).collect();
-                Ok(format!("[{}]\n", objects.join(",")))
+            Self::Template(template) => {
+                let values = objects.iter().map(serde_json::to_value);
+                render_rows(template, &values.collect::<Result<Vec<_>, _>>().map_err(fail)?)
             }
+            Self::Json => Ok(text::escaped(serde_json::to_string(objects).map_err(fail)?) + "\n"),
             Self::Indented => {
                 let mut bytes = Vec::new();
                 let formatter = PrettyFormatter::with_indent(b"    ");
                 objects
                     .serialize(&mut Serializer::with_formatter(&mut bytes, formatter))
-                    .map_err(|source| Error::internal("cannot write JSON").because(source))?;
+                    .map_err(fail)?;
                 bytes.push(b'\n');
                 String::from_utf8(bytes)
                     .map_err(|source| Error::internal("JSON is not UTF-8").because(source))

@@ -85,7 +85,11 @@ pub(super) fn shortest(value: f64) -> String {
 /// are, U+2028 and U+2029 escaped (Go's `encoding/json` with
 /// `SetEscapeHTML(false)`).
 pub(super) fn json(value: &Value) -> String {
-    let text = value.to_string();
+    escaped(value.to_string())
+}
+
+/// Compact JSON with the two letters escaped that docker escapes.
+pub(super) fn escaped(text: String) -> String {
     if text.contains(['\u{2028}', '\u{2029}']) {
         return text.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
     }

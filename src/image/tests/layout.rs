@@ -66,6 +66,39 @@ fn writes_every_blob_once_under_its_digest() {
     assert_eq!(fs::list(space.path()).unwrap(), ["out"]);
 }
 
+#[test]
+fn an_archive_has_the_files_of_the_directory() {
+    let space = tempfile::tempdir().unwrap();
+    let folder = space.path().join("out");
+    let image = image("1", &[b"base", b"top"]);
+    let images = [named(&image, Some("1")), named(&image, Some("2"))];
+    let mut tar = Vec::new();
+    write_layout_archive(&mut tar, &images, &mut from(&[b"base", b"top"])).unwrap();
+    write_layout(&folder, &images, &mut from(&[b"base", b"top"])).unwrap();
+
+    let mut reader = crate::image::TarReader::new(tar.as_slice());
+    let mut count = 0;
+    while let Some(entry) = reader.next_entry().unwrap() {
+        if entry.kind == crate::image::EntryKind::Directory {
+            continue;
+        }
+        let mut bytes = Vec::new();
+        reader
+            .copy_data(&mut |_, piece| {
+                bytes.extend_from_slice(piece);
+                Ok(())
+            })
+            .unwrap();
+        let path = folder.join(String::from_utf8(entry.path).unwrap());
+        assert_eq!(fs::read(&path).unwrap(), bytes, "{}", path.display());
+        count += 1;
+    }
+    assert!(reader.has_end_marker());
+    assert_eq!(count, 6);
+    let error = write_layout_archive(&mut tar, &images, &mut |_, out| put(out, b"x")).unwrap_err();
+    assert_eq!(error.kind(), Kind::Mismatch);
+}
+
 /// Writing fails with an error of this kind and leaves nothing.
 fn refused(
     images: &[LayoutImage<'_>],

@@ -1,0 +1,27 @@
+//! `envbox container`: each of its verbs is one that has another name, too.
+
+use crate::cli::args::container::ContainerVerb;
+use crate::cli::args::image::{Inspect, InspectKind};
+use crate::engine::Engine;
+use crate::error::Result;
+
+use super::{export, inspect, ps, rm, run};
+
+/// Does what the verb says.
+pub(in crate::cli) fn run(engine: &Engine, verb: ContainerVerb) -> Result<i32> {
+    match verb {
+        ContainerVerb::Run(arguments) => run::run(engine, *arguments),
+        ContainerVerb::Ls(arguments) => ps::run(engine, &arguments),
+        ContainerVerb::Rm(arguments) => rm::run(engine, &arguments),
+        ContainerVerb::Inspect(arguments) => {
+            let inspect = Inspect {
+                names: arguments.containers,
+                kind: Some(InspectKind::Container),
+                size: arguments.size,
+                format: arguments.format,
+            };
+            inspect::run(engine, &inspect)
+        }
+        ContainerVerb::Export(arguments) => export::run(engine, arguments),
+    }
+}

@@ -1,0 +1,27 @@
+//! `envbox image`: each of its verbs is one that has another name, too.
+
+use crate::cli::args::image::{ImageVerb, Inspect, InspectKind};
+use crate::engine::Engine;
+use crate::error::Result;
+
+use super::{images, import, inspect, rmi, save, tag};
+
+/// Does what the verb says.
+pub(in crate::cli) fn run(engine: &Engine, verb: ImageVerb) -> Result<i32> {
+    match verb {
+        ImageVerb::Ls(arguments) => images::run(engine, arguments),
+        ImageVerb::Inspect(arguments) => {
+            let inspect = Inspect {
+                names: arguments.images,
+                kind: Some(InspectKind::Image),
+                size: false,
+                format: arguments.format,
+            };
+            inspect::run(engine, &inspect)
+        }
+        ImageVerb::Tag(arguments) => tag::run(engine, &arguments),
+        ImageVerb::Rm(arguments) => rmi::run(engine, &arguments),
+        ImageVerb::Save(arguments) => save::run(engine, &arguments),
+        ImageVerb::Import(arguments) => import::run(engine, *arguments),
+    }
+}

@@ -1,0 +1,126 @@
+//! `envbox export`: the root filesystem of a container, or of an image, as one
+//! canonical tar, which `import` takes again.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::error::{Error, Kind, Result};
+use crate::fs;
+use crate::image::exclude::exclude_from_lines;
+use crate::image::{self, Counters, ExcludeSet, ImportOptions, Report};
+use crate::mount::{Mount, Overlay};
+use crate::runtime::source;
+use crate::store::{ContainerRecord, ImageRecord, Store};
+
+use super::{Engine, TarOutput, launch, save};
+
+/// What is to be exported, and how.
+#[derive(Clone, Debug)]
+pub struct ExportRequest {
+    /// A kept container, else an image.
+    pub source: String,
+    /// Patterns by GNU tar's rules.
+    pub exclude: Vec<String>,
+    /// Files of such patterns, one a line.
+    pub exclude_from: Vec<PathBuf>,
+}
+
+impl Engine {
+    /// Exports the root filesystem of `request`; says what a tar cannot hold.
+    ///
+    /// # Errors
+    /// `NotFound`; those of reading and of the output.
+    pub fn export(&self, request: &ExportRequest, output: TarOutput<'_>) -> Result<Report> {
+        let options = ImportOptions {
+            excludes: self.export_excludes(request)?,
+            epoch: self.settings.epoch,
+            counters: Arc::new(Counters::default()),
+        };
+        output.fill(&self.settings, |output| self.write_rootfs(&request.source, &options, output))
+    }
+
+    fn export_excludes(&self, request: &ExportRequest) -> Result<ExcludeSet> {
+        let mut patterns: Vec<Vec<u8>> =
+            request.exclude.iter().map(|pattern| pattern.clone().into_bytes()).collect();
+        for file in &request.exclude_from {
+            let text = fs::read(&self.settings.absolute(file))?;
+            patterns.extend(exclude_from_lines(&text).map(<[u8]>::to_vec));
+        }
+        ExcludeSet::parse(patterns.iter().map(Vec::as_slice))
+    }
+
+    fn write_rootfs(
+        &self,
+        name: &str,
+        options: &ImportOptions,
+        output: &mut dyn Write,
+    ) -> Result<Report> {
+        // Files may belong to IDs that only the user namespace may read.
+        self.host()?;
+        self.store_with("container or image", name)?;
+        let store = self.store()?;
+        match store.container(name) {
+            Ok(container) => self.write_container(store, &container, (options, output)),
+            Err(error) if error.kind() == Kind::NotFound => match store.resolve(name) {
+                Ok(image) => self.write_image(store, &image, (options, output)),
+                Err(error) if error.kind() == Kind::NotFound => {
+                    Err(Error::not_found(format!("no such container or image: {name}"))
+                        .hint("list them with `envbox ps -a` and `envbox images`"))
+                }
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write_container(
+        &self,
+        store: &Store,
+        container: &ContainerRecord,
+        to: (&ImportOptions, &mut dyn Write),
+    ) -> Result<Report> {
+        self.write_mounted(&read_only(store.container_mount(&container.id)?), to)
+    }
+
+    fn write_image(
+        &self,
+        store: &Store,
+        image: &ImageRecord,
+        to: (&ImportOptions, &mut dyn Write),
+    ) -> Result<Report> {
+        // Nobody takes the layers away while they are read.
+        let held = store.prepare(image.chain())?;
+        let report = match image.layers[..] {
+            // Beside its tree may lie what that could not hold.
+            [chain] => image::write_layer(&save::layer(store, chain)?, to.0, to.1),
+            _ => self.write_mounted(&store.view(image.chain())?, to),
+        };
+        report.and_then(|report| held.remove().map(|()| report))
+    }
+
+    fn write_mounted(
+        &self,
+        mount: &Mount,
+        (options, output): (&ImportOptions, &mut dyn Write),
+    ) -> Result<Report> {
+        let root = source::rootfs(mount, self.host()?.user_namespace)?;
+        image::write_canonical(&launch::open_root(&root)?, options, output)
+    }
+}
+
+/// The same tree without a place to write to: two mounts must not share one
+/// (overlayfs, "Sharing and copying layers"), and the container may run.
+fn read_only(mount: Mount) -> Mount {
+    match mount {
+        Mount::Bind { source, .. } => Mount::Bind { source, read_only: true },
+        Mount::Overlay(Overlay { mut lower, upper }) => {
+            lower.splice(0..0, upper.map(|written| written.upper));
+            Mount::Overlay(Overlay { lower, upper: None })
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "export_tests.rs"]
+mod tests;

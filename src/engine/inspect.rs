@@ -1,0 +1,201 @@
+//! `envbox inspect`: all that is known of one object. How it is shown is the
+//! cli's matter.
+
+use crate::digest::ImageId;
+use crate::error::{Error, Kind, Result};
+use crate::fs::Timestamp;
+use crate::mount::Mount;
+use crate::store::{ContainerRecord, ImageRecord, Store};
+
+use super::running::{self, Running};
+use super::{ContainerSummary, Engine, containers, usage};
+
+/// How many containers an error names.
+const SHOWN: usize = 5;
+
+/// What sort of object a name means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectKind {
+    /// An image.
+    Image,
+    /// A container that is kept or runs.
+    Container,
+}
+
+/// An object.
+#[derive(Clone, Debug)]
+pub enum Inspected {
+    /// An image.
+    Image(Box<ImageDetails>),
+    /// A container that is kept or runs.
+    Container(Box<ContainerDetails>),
+}
+
+/// What is known of an image.
+#[derive(Clone, Debug)]
+pub struct ImageDetails {
+    /// What the store keeps of it.
+    pub record: ImageRecord,
+    /// The config, raw.
+    pub config: Vec<u8>,
+    /// What a container of it stands on.
+    pub mount: Mount,
+    /// When it last got a name, as far as the events go back.
+    pub last_tagged: Option<Timestamp>,
+}
+
+/// What is known of a container.
+#[derive(Clone, Debug)]
+pub struct ContainerDetails {
+    /// What lists tell of it.
+    pub summary: ContainerSummary,
+    /// The image that it was made from; none if it stands on a directory.
+    pub image: Option<ImageId>,
+    /// When it was last started.
+    pub started_at: Option<Timestamp>,
+    /// The size of its files, if it was asked for and the container is kept.
+    pub size: Option<ContainerSize>,
+}
+
+/// The size of a container's files, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContainerSize {
+    /// Of the files that it wrote.
+    pub written: u64,
+    /// Of the files of its image, while that is there.
+    pub image: u64,
+}
+
+/// Whether [`Engine::inspect`] adds up a container's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sizes {
+    /// It walks through all that the container wrote.
+    Counted,
+    /// It does not look.
+    Unknown,
+}
+
+impl Engine {
+    /// The object that `name` means: of this kind, or else a container before
+    /// an image, as in docker.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid` if it is the beginning of several IDs.
+    pub fn inspect(&self, name: &str, kind: Option<ObjectKind>, sizes: Sizes) -> Result<Inspected> {
+        match kind {
+            Some(ObjectKind::Image) => self.inspect_image(name),
+            Some(ObjectKind::Container) => self.inspect_container(name, sizes),
+            None => match self.inspect_container(name, sizes) {
+                Err(error) if error.kind() == Kind::NotFound => {
+                    self.inspect_image(name).map_err(|error| match error.kind() {
+                        Kind::NotFound => no_such_object(name, &error),
+                        _ => error,
+                    })
+                }
+                found => found,
+            },
+        }
+    }
+
+    fn inspect_image(&self, name: &str) -> Result<Inspected> {
+        let store = self.store_with("image", name)?;
+        let record = store.resolve(name)?;
+        Ok(Inspected::Image(Box::new(ImageDetails {
+            config: store.image_config(&record)?,
+            mount: store.view(record.chain())?,
+            last_tagged: last_tagged(store, &record)?,
+            record,
+        })))
+    }
+
+    fn inspect_container(&self, name: &str, sizes: Sizes) -> Result<Inspected> {
+        let store = self.store_with("container", name)?;
+        let running = running::list(&self.settings.store.run)?;
+        let details = match store.container(name) {
+            Ok(record) => {
+                let size = match sizes {
+                    Sizes::Unknown => None,
+                    Sizes::Counted => Some(self.container_size(store, &record)?),
+                };
+                let alive = running.into_iter().find(|running| running.id == record.id);
+                ContainerDetails {
+                    image: Some(record.image),
+                    started_at: record.state.started_at,
+                    summary: containers::of_record(record, alive),
+                    size,
+                }
+            }
+            Err(error) if error.kind() == Kind::NotFound => {
+                let alive = named(running, name)?.ok_or(error)?;
+                ContainerDetails {
+                    image: alive.image,
+                    started_at: Some(Timestamp::from_seconds(alive.started)),
+                    summary: containers::of_running(alive),
+                    size: None,
+                }
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Inspected::Container(Box::new(details)))
+    }
+
+    fn container_size(&self, store: &Store, record: &ContainerRecord) -> Result<ContainerSize> {
+        Ok(ContainerSize {
+            written: self.written(store, record)?,
+            image: store.image(record.image)?.map_or(0, |image| image.size),
+        })
+    }
+
+    /// Of the files that a container wrote, in bytes.
+    fn written(&self, store: &Store, container: &ContainerRecord) -> Result<u64> {
+        // They may belong to IDs that only the user namespace may read.
+        self.host()?;
+        match store.container_mount(&container.id)? {
+            Mount::Bind { source, .. } => usage::of_tree(&source),
+            Mount::Overlay(overlay) => {
+                overlay.upper.map_or(Ok(0), |written| usage::of_tree(&written.upper))
+            }
+        }
+    }
+}
+
+/// The running container that `text` means: a name, an ID or its beginning.
+fn named(running: Vec<Running>, text: &str) -> Result<Option<Running>> {
+    if let Some(found) = running.iter().find(|running| running.name.as_str() == text) {
+        return Ok(Some(found.clone()));
+    }
+    let begins = |running: &Running| !text.is_empty() && running.id.as_str().starts_with(text);
+    let mut found: Vec<Running> = running.into_iter().filter(begins).collect();
+    if found.len() > 1 {
+        let shown: Vec<String> = found
+            .iter()
+            .take(SHOWN)
+            .map(|running| format!("{} ({})", running.id.short(), running.name))
+            .collect();
+        return Err(Error::invalid(format!(
+            "container ID {text:?} is ambiguous: {}",
+            shown.join(", ")
+        ))
+        .hint("give more digits, or the name"));
+    }
+    Ok(found.pop())
+}
+
+/// The events are the only ones who remember when a name was given.
+fn last_tagged(store: &Store, image: &ImageRecord) -> Result<Option<Timestamp>> {
+    let id = image.id.to_string();
+    let gives_a_name = |action: &str, named: bool| action == "tag" || (named && action != "untag");
+    let times = store.events(None)?.filter(|event| {
+        event.id == id && gives_a_name(&event.action, event.attributes.contains_key("name"))
+    });
+    Ok(times.map(|event| event.time).max())
+}
+
+/// Keeps the hint at similar names.
+fn no_such_object(name: &str, cause: &Error) -> Error {
+    let error = Error::not_found(format!("no such object: {name}"));
+    match cause.hint_text() {
+        Some(hint) => error.hint(hint.to_owned()),
+        None => error,
+    }
+}

@@ -1,0 +1,27 @@
+//! `envbox rmi`: names and images go, but not from under a container.
+
+use crate::error::Result;
+use crate::store::{RemoveImage, Removed, RunningContainer};
+
+use super::{Engine, running};
+
+impl Engine {
+    /// Removes the name or the image that `image` means, by `force` also from
+    /// a container that does not run; says what is gone, in docker's order.
+    ///
+    /// # Errors
+    /// Those of [`crate::store::Store::remove_image`].
+    pub fn remove_image(&self, image: &str, force: bool) -> Result<Vec<Removed>> {
+        // Layers may belong to IDs that only the user namespace may remove.
+        self.host()?;
+        let store = self.store_with("image", image)?;
+        let running: Vec<RunningContainer> = running::list(&self.settings.store.run)?
+            .into_iter()
+            .filter_map(|container| {
+                let name = container.name.to_string();
+                Some(RunningContainer { id: container.id, name, image: container.image? })
+            })
+            .collect();
+        store.remove_image(&RemoveImage { image, force, running: &running })
+    }
+}

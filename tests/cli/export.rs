@@ -1,0 +1,50 @@
+//! `envbox export` of an image.
+
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use super::imported::imported;
+use crate::harness::{Room, for_everyone};
+
+/// The members of a tar in the room's folder.
+fn members(room: &Room, tar: &str) -> Vec<String> {
+    let list = Command::new("tar").arg("-tf").arg(room.work().join(tar)).output().unwrap();
+    String::from_utf8(list.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+for_everyone! {
+    fn export_of_an_image_is_imported_as_the_same(room) {
+        let tree = room.rootfs();
+        let id = room.envbox(&["import", tree.to_str().unwrap(), "base"]).succeeds().stdout();
+        room.envbox(&["export", "-o", "base.tar", "base"]).succeeds().quietly();
+        let again = room.envbox(&["import", "base.tar"]).succeeds().stdout();
+        assert_eq!(again, id);
+        let streamed = room.run(room.command(&["export", "base"])).succeeds();
+        assert!(streamed.stdout().contains("ustar"), "a tar on stdout");
+    }
+
+    fn export_leaves_out_what_is_excluded(room) {
+        imported(room, "a", 1_000_000_000);
+        std::fs::write(room.work().join("patterns"), "bin/*\nnone\n").unwrap();
+        let words = ["export", "-o", "a.tar", "--exclude", "passwd", "--exclude-from", "patterns"];
+        room.envbox(&[&words[..], &["a"]].concat()).succeeds().quietly();
+        assert_eq!(members(room, "a.tar"), ["./", "bin/", "etc/", "etc/again"]);
+        room.envbox(&["export", "--exclude-from", "gone", "a"]).exits(1).warns("gone");
+    }
+
+    fn export_replaces_files_and_nothing_else(room) {
+        imported(room, "a", 1_000_000_000);
+        let work = room.work();
+        std::fs::write(work.join("old.tar"), "old").unwrap();
+        room.give(&work.join("old.tar"));
+        room.envbox(&["export", "-o", "old.tar", "gone"]).exits(1).warns("no such container or image");
+        assert_eq!(std::fs::read(work.join("old.tar")).unwrap(), b"old");
+        room.envbox(&["export", "-o", "old.tar", "a"]).succeeds();
+        assert_eq!(members(room, "old.tar").len(), 6);
+        symlink("old.tar", work.join("link")).unwrap();
+        for target in ["link", "tree", "/dev/null"] {
+            room.envbox(&["export", "-o", target, "a"]).exits(1).warns("is not a regular file");
+        }
+        assert!(work.join("link").is_symlink());
+    }
+}
