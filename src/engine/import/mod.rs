@@ -30,7 +30,7 @@ pub use source::ImportSource;
 use source::Source;
 
 /// What is to be imported, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ImportRequest {
     /// Where it lies.
     pub source: ImportSource,

@@ -19,9 +19,10 @@ use crate::runtime::idmap::{self, IdMap, SubIds};
 use super::outside::{self, Outside};
 
 /// What is to be imported.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ImportSource {
     /// An archive on standard input.
+    #[default]
     Stdin,
     /// An archive on a web server.
     Url(Url),
