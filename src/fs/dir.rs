@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, SeekFrom};
 
 use crate::error::{Error, Result};
 
@@ -174,6 +174,9 @@ impl Dir {
     pub fn names(&self) -> Result<Names> {
         let mut buffer = [const { MaybeUninit::uninit() }; 32 * 1024];
         let mut names = Names::default();
+        // The position belongs to all handles on this directory.
+        rustix::fs::seek(&self.fd, SeekFrom::Start(0))
+            .map_err(|error| Error::io("list", &self.path, error))?;
         let mut entries = RawDir::new(&self.fd, &mut buffer);
         while let Some(entry) = entries.next() {
             let entry = entry.map_err(|error| Error::io("list", &self.path, error))?;
@@ -301,5 +304,23 @@ impl Names {
     /// All names, in byte order.
     pub fn iter(&self) -> impl Iterator<Item = &OsStr> {
         (0..self.len()).filter_map(|index| self.get(index))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_listed_from_the_start_each_time() {
+        let room = tempfile::tempdir().unwrap();
+        let dir = Dir::open(room.path()).unwrap();
+        for name in ["b", "a", "c"] {
+            dir.create_file(OsStr::new(name)).unwrap();
+        }
+        for handle in [&dir, &dir.duplicate().unwrap(), &dir] {
+            let names = handle.names().unwrap();
+            assert_eq!(names.iter().collect::<Vec<_>>(), ["a", "b", "c"]);
+        }
     }
 }

@@ -29,7 +29,7 @@ pub use dir::{Dir, Names, Owner};
 pub use metadata::{FileKind, Metadata, Timestamp};
 pub use rootfs::{Rootfs, clean};
 pub use trash::remove_tree;
-pub use xattr::{list_xattrs, read_xattr, remove_xattr, write_xattr};
+pub use xattr::{list_xattrs, offer_xattr, read_xattr, remove_xattr, write_xattr};
 
 /// The whole content of the file at `path`.
 ///
@@ -73,6 +73,14 @@ pub fn absent_is_none<T>(result: Result<T>) -> Result<Option<T>> {
         Err(error) if error.kind() == Kind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// True if `error` says that a path passes through what is no directory: a
+/// file (`ENOTDIR`), or a symbolic link that is not followed (`ELOOP`).
+pub fn is_no_directory(error: &Error) -> bool {
+    let source = std::error::Error::source(error);
+    let errno = source.and_then(|source| source.downcast_ref::<io::Error>()?.raw_os_error());
+    matches!(errno, Some(libc::ENOTDIR | libc::ELOOP))
 }
 
 /// Opens the file at `path` for reading.

@@ -57,6 +57,39 @@ pub fn write_xattr(dir: &Dir, name: &OsStr, attribute: (&OsStr, &[u8])) -> Resul
         .map_err(|error| fail("set", dir, name, error))
 }
 
+/// Sets `attribute` of `name` as [`write_xattr`] does; tells whether the file
+/// system took it. It may refuse for want of a right (`EPERM`, `EACCES`), of a
+/// meaning (`EINVAL`, `EOPNOTSUPP`), or of room in what it keeps by a file
+/// (`ENOSPC`, `E2BIG`, `ERANGE`; setxattr(2)): ext4 has one block for all
+/// attributes of a file, and says `ENOSPC` however empty the disk is.
+///
+/// # Errors
+/// All other ones of lsetxattr(2), with the path.
+pub fn offer_xattr(dir: &Dir, name: &OsStr, attribute: (&OsStr, &[u8])) -> Result<bool> {
+    match xattr::set(through_proc(dir, name), attribute.0, attribute.1) {
+        Ok(()) => Ok(true),
+        Err(error) if is_refusal(&error) => Ok(false),
+        Err(error) => Err(fail("set", dir, name, error)),
+    }
+}
+
+fn is_refusal(error: &std::io::Error) -> bool {
+    match error.raw_os_error() {
+        Some(
+            libc::EPERM
+            | libc::EACCES
+            | libc::EINVAL
+            | libc::EOPNOTSUPP
+            | libc::ENOSPC
+            | libc::E2BIG
+            | libc::ERANGE,
+        ) => true,
+        Some(_) => false,
+        // A name with a NUL byte does not get as far as the kernel.
+        None => error.kind() == std::io::ErrorKind::InvalidInput,
+    }
+}
+
 /// Removes `attribute` of `name`; its absence is success.
 ///
 /// # Errors

@@ -29,6 +29,17 @@ pub(super) fn parse(text: &[u8]) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// True if the access ACL `binary` says no more than a mode does: it has the
+/// three entries of owner, group and others only. The kernel keeps no such ACL
+/// and sets the mode instead (posix_acl_equiv_mode), so no tree has one; GNU
+/// tar writes them for every file of a tree that has any ACL.
+pub(super) fn is_a_mode(binary: &[u8]) -> bool {
+    let Some((_, entries)) = binary.split_first_chunk::<4>() else { return false };
+    let (entries, rest) = entries.as_chunks::<8>();
+    let tags = entries.iter().map(|entry| u16::from_le_bytes([entry[0], entry[1]]));
+    rest.is_empty() && tags.eq([0x01, 0x04, 0x20])
+}
+
 type AclEntry = (u16, u32, u16);
 
 fn entry(item: &[u8]) -> Result<AclEntry> {
@@ -127,6 +138,15 @@ mod tests {
         assert!(parse(b"user:ann:r--").is_err());
         assert!(parse(b"user:r--").is_err());
         assert!(parse(b"user::rq-").is_err());
+    }
+
+    #[test]
+    fn tells_an_acl_from_a_mode() {
+        assert!(is_a_mode(&parse(b"u::rwx,g::r-x,o::---").unwrap()));
+        for more in ["u::rwx,u:7:r-x,g::r-x,m::rwx,o::---", "u::rwx,g::r-x", ""] {
+            assert!(!is_a_mode(&parse(more.as_bytes()).unwrap()), "{more}");
+        }
+        assert!(!is_a_mode(b""));
     }
 
     #[test]

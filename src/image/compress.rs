@@ -5,6 +5,8 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use flate2::bufread::GzDecoder;
+
 use crate::error::{Error, Result};
 
 /// How much of the compressed stream one read takes, in bytes.
@@ -88,7 +90,7 @@ impl Format {
 
     fn decoder(self, source: impl BufRead + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
         Ok(match self {
-            Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(source)),
+            Self::Gzip => Box::new(GzipMembers { current: Some(GzDecoder::new(source)) }),
             Self::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(source)),
             Self::Xz => {
                 let stream = liblzma::stream::Stream::new_stream_decoder(
@@ -99,6 +101,46 @@ impl Format {
             }
             Self::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(source)?),
         })
+    }
+}
+
+/// The members of a gzip stream, one after the other, and zeros behind them:
+/// padding of a tape or block device, which gzip(1) ignores as well.
+struct GzipMembers<R> {
+    /// The present one; none after the end.
+    current: Option<GzDecoder<R>>,
+}
+
+impl<R: BufRead> Read for GzipMembers<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(decoder) = &mut self.current {
+            let count = decoder.read(buffer)?;
+            if count > 0 || buffer.is_empty() {
+                return Ok(count);
+            }
+            let next = decoder.get_mut().fill_buf()?.first().copied();
+            let source = self.current.take().map(GzDecoder::into_inner);
+            match (source, next) {
+                (Some(mut source), Some(0)) => skip_zeros(&mut source)?,
+                (Some(source), Some(_)) => self.current = Some(GzDecoder::new(source)),
+                _ => {}
+            }
+        }
+        Ok(0)
+    }
+}
+
+fn skip_zeros(source: &mut impl BufRead) -> io::Result<()> {
+    loop {
+        let available = source.fill_buf()?;
+        if available.is_empty() {
+            return Ok(());
+        }
+        if available.iter().any(|&byte| byte != 0) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let count = available.len();
+        source.consume(count);
     }
 }
 

@@ -92,15 +92,33 @@ impl SparseMap {
 
 impl Entry {
     /// The path for messages: the root is `./`, bytes that are no UTF-8 are
-    /// replaced.
+    /// replaced, control characters escaped.
     pub fn display_path(&self) -> String {
         display(&self.path)
     }
 }
 
-/// A member's path for messages.
+/// A member's path for messages. Control characters are escaped: a name in an
+/// archive must not speak to the terminal.
 pub(super) fn display(path: &[u8]) -> String {
-    if path.is_empty() { "./".into() } else { String::from_utf8_lossy(path).into_owned() }
+    if path.is_empty() {
+        return "./".into();
+    }
+    let mut text = String::with_capacity(path.len());
+    for character in String::from_utf8_lossy(path).chars() {
+        if character.is_control() {
+            text.extend(character.escape_default());
+        } else {
+            text.push(character);
+        }
+    }
+    text
+}
+
+/// True if `name` means a removal in a layer (image spec, layer.md,
+/// "Whiteouts"), so that no file can have it there.
+pub(super) fn is_whiteout(name: &[u8]) -> bool {
+    name.starts_with(b".wh.")
 }
 
 /// The order of members in a canonical layer: depth first, a directory before
@@ -114,6 +132,12 @@ pub fn compare_paths(a: &[u8], b: &[u8]) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_do_not_speak_to_the_terminal() {
+        assert_eq!(display(b"a\x1b[2J\n\xff\xc3\xbc"), "a\\u{1b}[2J\\n\u{fffd}\u{fc}");
+        assert_eq!(display(b""), "./");
+    }
 
     #[test]
     fn orders_depth_first() {

@@ -5,6 +5,9 @@
 //! Where a PAX record and a header disagree the record wins, for the size of
 //! the data as well: a reader that takes one for the name and the other for
 //! the data can be made to see members that are not there (CVE-2025-62518).
+//! A global header may not say what only one member can have.
+
+use std::sync::Arc;
 
 use tar::{EntryType, GnuSparseHeader, Header};
 
@@ -12,11 +15,19 @@ use crate::error::{Context, Error, Result};
 use crate::fs::Timestamp;
 
 use super::acl;
-use super::entry::{Attributes, Entry, EntryKind, Segment, SparseMap, Xattrs};
+use super::entry::{Attributes, Entry, EntryKind, Segment, SparseMap, Xattrs, display};
 use super::pax::{self, Records};
-use super::read::SEGMENT_LIMIT;
+use super::read::{PAX_LIMIT, SEGMENT_LIMIT};
 use super::walk::PATH_LIMIT;
-use super::xattrs::{ACL_ACCESS, ACL_DEFAULT};
+use super::xattrs::{self, ACL_ACCESS, ACL_DEFAULT};
+
+/// The longest name in a directory: NAME_MAX of every Linux file system that
+/// holds root filesystems.
+const NAME_LIMIT: usize = 255;
+/// The most that global headers may say, in bytes.
+const GLOBAL_LIMIT: usize = 64 * 1024;
+/// How much of a refused path a message shows, in bytes.
+const SHOWN: usize = 300;
 
 /// What came before a member's own header.
 pub(super) struct Extensions {
@@ -24,24 +35,31 @@ pub(super) struct Extensions {
     pub(super) name: Option<Vec<u8>>,
     /// GNU long link target.
     pub(super) link: Option<Vec<u8>>,
-    global: Records,
+    global: Arc<Records>,
     local: Records,
+    /// Of all local records, in bytes.
+    size: usize,
     /// The map of GNU sparse 0.0, whose keys repeat.
     repeated: Vec<Vec<u8>>,
 }
 
 impl Extensions {
-    pub(super) fn new(global: &Records) -> Self {
-        let (name, link, local, repeated) = Default::default();
-        Self { name, link, global: global.clone(), local, repeated }
+    pub(super) fn new(global: &Arc<Records>) -> Self {
+        let (name, link, local, size, repeated) = Default::default();
+        Self { name, link, global: Arc::clone(global), local, size, repeated }
     }
 
-    pub(super) fn set_global(&mut self, global: &Records) {
-        self.global = global.clone();
+    pub(super) fn set_global(&mut self, global: &Arc<Records>) {
+        self.global = Arc::clone(global);
     }
 
-    /// Takes in the body of an `x` header.
+    /// Takes in the body of an `x` header; a member may have several.
     pub(super) fn add(&mut self, body: &[u8]) -> Result<()> {
+        self.size += body.len();
+        if self.size as u64 > PAX_LIMIT {
+            let limit = PAX_LIMIT;
+            return Err(Error::invalid(format!("a member has more than {limit} bytes of headers")));
+        }
         for (key, value) in pax::parse(body)? {
             if matches!(key, b"GNU.sparse.offset" | b"GNU.sparse.numbytes") {
                 self.repeated.push(value.to_vec());
@@ -93,7 +111,7 @@ impl Extensions {
 
     fn xattrs(&self) -> Result<Xattrs> {
         let mut xattrs = Xattrs::new();
-        for (key, value) in self.global.iter().chain(&self.local) {
+        for (key, value) in &self.local {
             if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
                 xattrs.insert(name.to_vec(), value.clone());
             } else if let Some(name) = key.strip_prefix(b"LIBARCHIVE.xattr.") {
@@ -111,6 +129,15 @@ impl Extensions {
                 xattrs.insert(name.to_vec(), acl::parse(text)?);
             }
         }
+        if xattrs.get(ACL_ACCESS).is_some_and(|access| acl::is_a_mode(access)) {
+            xattrs.remove(ACL_ACCESS);
+        }
+        if xattrs::size(&xattrs) > xattrs::LIMIT {
+            let limit = xattrs::LIMIT;
+            return Err(Error::unsupported(format!(
+                "it has more than {limit} bytes of extended attributes"
+            )));
+        }
         Ok(xattrs)
     }
 }
@@ -118,17 +145,37 @@ impl Extensions {
 /// Takes the body of a `g` header into `records`.
 pub(super) fn merge(records: &mut Records, body: &[u8]) -> Result<()> {
     for (key, value) in pax::parse(body)? {
+        if is_of_one_member(key) {
+            let key = String::from_utf8_lossy(key);
+            return Err(Error::invalid(format!(
+                "a global header of the archive gives all members the same {key:?}"
+            )));
+        }
         records.insert(key.to_vec(), value.to_vec());
     }
+    if records.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > GLOBAL_LIMIT {
+        return Err(Error::invalid(format!(
+            "the archive has more than {GLOBAL_LIMIT} bytes of global headers"
+        )));
+    }
     Ok(())
+}
+
+/// True for what makes sense for one member only. As a default for all, it
+/// would be read by some programs and not by others.
+fn is_of_one_member(key: &[u8]) -> bool {
+    const PREFIXES: [&[u8]; 4] =
+        [b"GNU.sparse.", b"SCHILY.xattr.", b"SCHILY.acl.", b"LIBARCHIVE.xattr."];
+    matches!(key, b"path" | b"linkpath" | b"size")
+        || PREFIXES.iter().any(|prefix| key.starts_with(prefix))
 }
 
 /// The member that `header` begins, and how many bytes of data it stores.
 pub(super) fn member(header: &Header, extensions: &Extensions) -> Result<(Entry, u64)> {
     let raw = raw_path(header, extensions);
-    let shown = String::from_utf8_lossy(&raw).into_owned();
-    let context = || format!("cannot read {shown:?} in the archive");
     let path = normalized(&raw)?;
+    let shown = display(&path);
+    let context = || format!("cannot read {shown} in the archive");
     let (kind, stored) = kind(header, extensions, &raw).context(context)?;
     let attributes = attributes(header, extensions).context(context)?;
     if path.is_empty() && kind != EntryKind::Directory {
@@ -156,18 +203,20 @@ fn raw_path(header: &Header, extensions: &Extensions) -> Vec<u8> {
 /// A path without leading `./`, doubled and trailing slashes.
 ///
 /// # Errors
-/// `Invalid` where it leaves the tree: absolute, or with `..`.
+/// `Invalid` where it leaves the tree (absolute, or with `..`) and where it is
+/// longer than the kernel takes.
 pub(super) fn normalized(raw: &[u8]) -> Result<Vec<u8>> {
-    let shown = || String::from_utf8_lossy(raw).into_owned();
-    let refuse = |why: &str| Err(Error::invalid(format!("the member {:?} {why}", shown())));
+    let refuse = |why: &str| {
+        // Such a name may be a mebibyte long.
+        let start = raw.get(..SHOWN).map(|start| String::from_utf8_lossy(start) + "...");
+        let shown = start.unwrap_or_else(|| String::from_utf8_lossy(raw));
+        Err(Error::invalid(format!("the member {shown:?} {why}")))
+    };
     if raw.is_empty() {
         return Err(Error::invalid("a member of the archive has no name"));
     }
     if raw[0] == b'/' {
         return refuse("has an absolute path");
-    }
-    if raw.len() > PATH_LIMIT {
-        return refuse("has a path longer than 4096 bytes");
     }
     if raw.contains(&0) {
         return refuse("has a NUL byte in its path");
@@ -177,6 +226,7 @@ pub(super) fn normalized(raw: &[u8]) -> Result<Vec<u8>> {
         match component {
             b"" | b"." => {}
             b".." => return refuse("leaves the tree by \"..\""),
+            _ if component.len() > NAME_LIMIT => return refuse("has a name longer than 255 bytes"),
             _ => {
                 if !path.is_empty() {
                     path.push(b'/');
@@ -184,6 +234,9 @@ pub(super) fn normalized(raw: &[u8]) -> Result<Vec<u8>> {
                 path.extend_from_slice(component);
             }
         }
+    }
+    if path.len() > PATH_LIMIT {
+        return refuse("has a path longer than 4096 bytes");
     }
     Ok(path)
 }
@@ -196,7 +249,11 @@ fn kind(header: &Header, extensions: &Extensions, raw: &[u8]) -> Result<(EntryKi
     let stored = stored_size(header, extensions)?;
     // Only files store data; the size of other members has other meanings.
     let kind = match header.entry_type() {
-        EntryType::Regular | EntryType::Continuous if raw.ends_with(b"/") => EntryKind::Directory,
+        // A directory in the form of v7. What it stores is data to other
+        // readers, so it must not be read as members here.
+        EntryType::Regular | EntryType::Continuous if raw.ends_with(b"/") => {
+            return Ok((EntryKind::Directory, stored));
+        }
         EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
             let size = real_size(header, extensions)?.unwrap_or(stored);
             return Ok((EntryKind::Regular { size, sparse: None }, stored));

@@ -28,7 +28,8 @@ pub struct ImportOptions {
     pub excludes: ExcludeSet,
     /// Later times become this one (SOURCE_DATE_EPOCH).
     pub epoch: Option<Timestamp>,
-    /// Counted up on the way; for whoever shows how far it is.
+    /// Counted up on the way, for whoever shows how far it is: members, and
+    /// bytes of the source (see [`Counters::bytes`]).
     pub counters: Arc<Counters>,
 }
 
@@ -110,7 +111,8 @@ pub fn ingest_canonical(
         }
     };
     let tree = open_target(target)?;
-    let through = pipeline::run(produce, &tree, &ApplyOptions::default())?;
+    let apply_options = ApplyOptions { counters: Some(counters), ..ApplyOptions::default() };
+    let through = pipeline::run(produce, &tree, &apply_options)?;
     summary(through, target, Report::default())
 }
 
@@ -216,3 +218,7 @@ fn summary<T>(through: Through<T>, target: &LayerTarget, walked: Report) -> Resu
 #[cfg(test)]
 #[path = "tests/import.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "tests/archives.rs"]
+mod archive_tests;

@@ -11,12 +11,17 @@ use std::collections::BTreeMap;
 use std::io::BufReader;
 use std::path::Path;
 
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::fs;
 
 use super::canonical::{self, END};
-use super::entry::{Attributes, Entry, EntryKind, compare_paths};
+use super::entry::{Attributes, Entry, EntryKind, compare_paths, display};
 use super::read::TarReader;
+use super::xattrs;
+
+/// How much they may keep of extended attributes, in bytes: they are held in
+/// memory, and a small archive can claim any number of large ones.
+const XATTR_LIMIT: usize = 64 << 20;
 
 /// A path that sorts in canonical order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,10 +46,13 @@ struct Override {
     attributes: Attributes,
 }
 
-/// The overrides of one tree; about 150 bytes of memory each.
+/// The overrides of one tree; about 150 bytes of memory each, and as much as
+/// the extended attributes have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
     map: BTreeMap<Key, Override>,
+    /// Of all that ever came in, in bytes.
+    xattr_bytes: usize,
 }
 
 impl Overrides {
@@ -58,12 +66,12 @@ impl Overrides {
         let mut reader = TarReader::new(BufReader::new(file));
         let context = || format!("cannot read {}", path.display());
         while let Some(entry) = reader.next_entry().context(context)? {
-            overrides.insert(entry);
+            overrides.insert(entry).context(context)?;
         }
         Ok(overrides)
     }
 
-    fn insert(&mut self, entry: Entry) {
+    fn insert(&mut self, entry: Entry) -> Result<()> {
         match entry.kind {
             EntryKind::CharDevice(..) | EntryKind::BlockDevice(..) => self.add_node(entry),
             _ => self.add_attributes(&entry.path, entry.attributes),
@@ -99,21 +107,44 @@ impl Overrides {
     }
 
     /// Keeps the device `entry`, which is not in the tree.
-    pub(super) fn add_node(&mut self, entry: Entry) {
+    ///
+    /// # Errors
+    /// `Unsupported` if there is too much to keep.
+    pub(super) fn add_node(&mut self, entry: Entry) -> Result<()> {
         let value = Override { node: Some(entry.kind), attributes: entry.attributes };
-        self.map.insert(Key(entry.path), value);
+        self.keep(Key(entry.path), value)
     }
 
     /// Keeps the attributes of `path`.
-    pub(super) fn add_attributes(&mut self, path: &[u8], attributes: Attributes) {
-        self.map.insert(Key(path.to_vec()), Override { node: None, attributes });
+    ///
+    /// # Errors
+    /// As [`Self::add_node`].
+    pub(super) fn add_attributes(&mut self, path: &[u8], attributes: Attributes) -> Result<()> {
+        self.keep(Key(path.to_vec()), Override { node: None, attributes })
     }
 
     /// Gives the new name `path` what `target` has.
-    pub(super) fn link(&mut self, path: &[u8], target: &[u8]) {
-        if let Some(value) = self.map.get(&Key(target.to_vec())).cloned() {
-            self.map.insert(Key(path.to_vec()), value);
+    ///
+    /// # Errors
+    /// As [`Self::add_node`].
+    pub(super) fn link(&mut self, path: &[u8], target: &[u8]) -> Result<()> {
+        match self.map.get(&Key(target.to_vec())).cloned() {
+            Some(value) => self.keep(Key(path.to_vec()), value),
+            None => Ok(()),
         }
+    }
+
+    fn keep(&mut self, key: Key, value: Override) -> Result<()> {
+        self.xattr_bytes += xattrs::size(&value.attributes.xattrs);
+        if self.xattr_bytes > XATTR_LIMIT {
+            let path = display(&key.0);
+            return Err(Error::unsupported(format!(
+                "the file system refuses too many extended attributes, at last those of {path}"
+            ))
+            .hint("put the store on a file system that keeps them, such as ext4 or xfs"));
+        }
+        self.map.insert(key, value);
+        Ok(())
     }
 
     /// True if `path` is a device that is not in the tree.
@@ -172,5 +203,25 @@ impl Overrides {
                 return Some(Entry { path: key.0, kind, attributes: value.attributes });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    #[test]
+    fn large_attributes_are_bounded_however_they_come_in() {
+        let mut attributes = Attributes::default();
+        attributes.xattrs.insert(b"user.a".to_vec(), vec![1; 64 * 1024]);
+        let mut overrides = Overrides::default();
+        overrides.add_attributes(b"0", attributes).unwrap();
+        let refused = (1..2000)
+            .find_map(|index: u32| overrides.link(index.to_string().as_bytes(), b"0").err())
+            .unwrap();
+        assert_eq!(refused.kind(), Kind::Unsupported);
+        assert!(refused.hint_text().is_some());
+        assert!((1000..1100).contains(&overrides.map.len()), "{}", overrides.map.len());
     }
 }

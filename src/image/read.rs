@@ -6,9 +6,10 @@
 //! As GNU tar does, it ends at two blocks of zeros, takes one alone for
 //! nothing, and takes the end of the input for the end of the archive. What
 //! follows the end is read and thrown away, so that a writer at the other end
-//! of a pipe can finish.
+//! of a pipe can finish; whether it was more than zeros is told.
 
 use std::io::BufRead;
+use std::sync::Arc;
 
 use tar::{EntryType, GnuExtSparseHeader, Header};
 
@@ -20,20 +21,23 @@ use super::foreign::{self, Extensions};
 use super::{pax, sparse};
 
 /// The largest PAX header.
-const PAX_LIMIT: u64 = 1 << 20;
-/// The longest GNU long name, with its NUL.
-const LONG_NAME_LIMIT: u64 = 4097;
+pub(super) const PAX_LIMIT: u64 = 1 << 20;
+/// The largest GNU long name, with its NUL: a path as long as a layer may
+/// have, and room for a `./` and doubled slashes.
+const LONG_NAME_LIMIT: u64 = 8192;
 /// The most segments of a sparse file.
 pub(super) const SEGMENT_LIMIT: usize = 1 << 20;
 
 /// A reader of tar members.
 pub struct TarReader<R> {
     input: R,
-    global: pax::Records,
+    global: Arc<pax::Records>,
     data: Data,
+    /// The path of the last member, for messages.
     last: Option<String>,
     ended: bool,
     end_marker: bool,
+    has_more: bool,
 }
 
 /// The data of the present member.
@@ -50,11 +54,12 @@ impl<R: BufRead> TarReader<R> {
     pub fn new(input: R) -> Self {
         Self {
             input,
-            global: pax::Records::new(),
+            global: Arc::default(),
             data: Data::default(),
             last: None,
             ended: false,
             end_marker: false,
+            has_more: false,
         }
     }
 
@@ -70,20 +75,36 @@ impl<R: BufRead> TarReader<R> {
         }
         self.skip_data()?;
         let mut extensions = Extensions::new(&self.global);
+        let mut is_awaited = false;
         loop {
             let Some(header) = self.header()? else {
+                if is_awaited {
+                    return Err(truncated(&self.last));
+                }
                 self.drain()?;
                 return Ok(None);
             };
             if !self.extension(&header, &mut extensions)? {
                 return self.member(&header, extensions).map(Some);
             }
+            // All others belong to a member that has to come.
+            is_awaited |= !matches!(header.entry_type().as_byte(), b'g' | b'V');
         }
     }
 
     /// True if the archive ended with its two blocks of zeros.
     pub fn has_end_marker(&self) -> bool {
         self.end_marker
+    }
+
+    /// True if something else than zeros follows the end.
+    pub fn has_more(&self) -> bool {
+        self.has_more
+    }
+
+    /// The path of the last member, for messages; empty before the first.
+    pub(super) fn last_path(&self) -> &[u8] {
+        self.last.as_deref().unwrap_or_default().as_bytes()
     }
 
     /// Passes the data of the present regular file to `consume`, piece by
@@ -129,11 +150,13 @@ impl<R: BufRead> TarReader<R> {
     fn drain(&mut self) -> Result<()> {
         self.ended = true;
         loop {
-            let available = fill(&mut self.input, &self.last)?.len();
-            if available == 0 {
+            let available = fill(&mut self.input, &self.last)?;
+            if available.is_empty() {
                 return Ok(());
             }
-            self.input.consume(available);
+            self.has_more = self.has_more || !sparse::is_zero(available);
+            let count = available.len();
+            self.input.consume(count);
         }
     }
 
@@ -192,7 +215,7 @@ impl<R: BufRead> TarReader<R> {
             }
             b'g' => {
                 let body = self.body(header, PAX_LIMIT)?;
-                foreign::merge(&mut self.global, &body)?;
+                foreign::merge(Arc::make_mut(&mut self.global), &body)?;
                 extensions.set_global(&self.global);
             }
             b'L' => extensions.name = Some(text(self.body(header, LONG_NAME_LIMIT)?)),

@@ -10,6 +10,8 @@ use super::entry::display;
 
 /// How many paths a report names of each topic.
 const EXAMPLES: usize = 100;
+/// How many of them a line shows.
+const SHOWN: usize = 3;
 
 /// What can be noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -26,6 +28,47 @@ pub enum Topic {
     ImplicitDirectory,
     /// A later member of the archive replaced an earlier one.
     Replaced,
+    /// The archive has no end marker; the path is that of its last member.
+    NoEndMarker,
+    /// Something follows the archive's end marker, a second archive perhaps;
+    /// it was not read. The path is that of the last member.
+    DataAfterEnd,
+}
+
+impl Topic {
+    /// What `count` findings mean to a user, as one clause.
+    pub fn describe(self, count: u64) -> String {
+        let counted = |one: &str, many: &str| {
+            if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
+        };
+        match self {
+            Self::Socket => counted("socket was left out", "sockets were left out"),
+            Self::DroppedXattr => counted(
+                "extended attribute could not be kept",
+                "extended attributes could not be kept",
+            ),
+            Self::Overridden => format!(
+                "the file system refused the owner, mode, time, attributes or device of {}; the \
+                 image keeps them",
+                counted("file", "files")
+            ),
+            Self::ImplicitDirectory => counted(
+                "directory that the archive does not list was created (mode 0755, owner 0:0)",
+                "directories that the archive does not list were created (mode 0755, owner 0:0)",
+            ),
+            Self::Replaced => counted(
+                "member of the archive was replaced by a later one of the same name",
+                "members of the archive were replaced by later ones of the same name",
+            ),
+            Self::NoEndMarker => {
+                "the archive has no end marker and may be cut off after its last member".to_owned()
+            }
+            Self::DataAfterEnd => {
+                "what follows the archive's last member was left out, a second archive perhaps"
+                    .to_owned()
+            }
+        }
+    }
 }
 
 /// The paths of one topic.
@@ -65,6 +108,16 @@ impl Report {
         }
     }
 
+    /// One line for each topic, without a full stop: what it means, and at
+    /// most three examples in parentheses.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.topics.iter().map(|(topic, findings)| {
+            let shown = &findings.examples[..findings.examples.len().min(SHOWN)];
+            let more = if findings.count > shown.len() as u64 { ", ..." } else { "" };
+            format!("{} ({}{more})", topic.describe(findings.count), shown.join(", "))
+        })
+    }
+
     /// How many findings `topic` has.
     pub fn count(&self, topic: Topic) -> u64 {
         self.topics.get(&topic).map_or(0, |findings| findings.count)
@@ -74,9 +127,10 @@ impl Report {
 /// How far a work is; shared between its threads and whoever shows it.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Bytes of file content passed.
+    /// Bytes read: of file content from a directory, of the archive as it is
+    /// given (compressed or not) from an archive.
     pub bytes: AtomicU64,
-    /// Members passed.
+    /// Members read.
     pub files: AtomicU64,
 }
 
@@ -93,6 +147,26 @@ impl Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn says_what_was_noticed_in_one_line_each() {
+        let mut report = Report::default();
+        report.note(Topic::DroppedXattr, b"a");
+        for path in [&b"dev/log"[..], b"run/a", b"run/b\n", b"run/c"] {
+            report.note(Topic::Socket, path);
+        }
+        let lines: Vec<String> = report.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "4 sockets were left out (dev/log, run/a, run/b\\n, ...)",
+                "1 extended attribute could not be kept (a)",
+            ]
+        );
+        assert_eq!(Topic::Socket.describe(1), "1 socket was left out");
+        assert!(Topic::Overridden.describe(2).contains("of 2 files;"));
+        assert!(Topic::NoEndMarker.describe(1).starts_with("the archive has no end marker"));
+    }
 
     #[test]
     fn stays_bounded_and_survives_json() {

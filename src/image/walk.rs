@@ -13,12 +13,12 @@ use crate::fs::{self, Dir, File, FileKind, Metadata, Names, Timestamp};
 
 use super::canonical::{self, END};
 use super::chain::Chain;
-use super::entry::{Attributes, Entry, EntryKind, Segment, Xattrs};
+use super::entry::{Attributes, Entry, EntryKind, Segment, Xattrs, display, is_whiteout};
 use super::exclude::ExcludeSet;
 use super::overrides::Overrides;
 use super::report::{Counters, Report, Topic};
 use super::sparse;
-use super::xattrs::{Fate, fate};
+use super::xattrs::{self, Fate, fate};
 
 /// The longest path a layer may have: PATH_MAX, which also bounds readers.
 pub(super) const PATH_LIMIT: usize = 4096;
@@ -67,7 +67,7 @@ pub struct WalkOptions<'a> {
     pub excludes: Option<&'a ExcludeSet>,
     /// Later times become this one (SOURCE_DATE_EPOCH).
     pub epoch: Option<Timestamp>,
-    /// Counted up on the way.
+    /// Its files are counted up on the way, and its bytes of file content.
     pub counters: Option<&'a Counters>,
 }
 
@@ -173,7 +173,7 @@ impl Walk<'_> {
     /// Writes one member; tells whether it is a directory.
     fn member(&mut self, dir: &Dir, name: &OsStr, path: Vec<u8>) -> Result<bool> {
         self.pending_nodes(Some(&path))?;
-        let metadata = dir.metadata(name)?;
+        let metadata = dir.metadata(name).map_err(unreadable)?;
         let overridden = self.overrides.take(&path);
         if metadata.kind == FileKind::Socket {
             self.walked.report.note(Topic::Socket, &path);
@@ -232,7 +232,7 @@ impl Walk<'_> {
         let segments = sparse::segments(size, map.as_ref());
         let entry = Entry { path, kind: EntryKind::Regular { size, sparse: map }, attributes };
         self.emit(&entry)?;
-        self.walked.content_size += size;
+        self.walked.content_size = self.walked.content_size.saturating_add(size);
         for segment in segments {
             self.copy(&file, segment, &whole)?;
         }
@@ -316,6 +316,15 @@ impl Walk<'_> {
                 Fate::HostPolicy => {}
             }
         }
+        if xattrs::size(&xattrs) > xattrs::LIMIT {
+            let path = dir.path_of(name);
+            return Err(Error::unsupported(format!(
+                "{} has more than {} bytes of extended attributes",
+                path.display(),
+                xattrs::LIMIT
+            ))
+            .hint("leave it out with --exclude"));
+        }
         Ok(xattrs)
     }
 
@@ -341,8 +350,8 @@ impl Walk<'_> {
 }
 
 fn check_name(name: &OsStr, path: &[u8]) -> Result<()> {
-    let shown = || String::from_utf8_lossy(path).into_owned();
-    if name.as_bytes().starts_with(b".wh.") {
+    let shown = || display(path);
+    if is_whiteout(name.as_bytes()) {
         return Err(Error::invalid(format!(
             "{} cannot be in a layer: names that begin with .wh. mean a removal there",
             shown()

@@ -2,12 +2,24 @@
 //! what a layer keeps is what belongs to the file and not to the host that it
 //! happened to lie on.
 
+use super::entry::Xattrs;
+
 /// File capabilities (capabilities(7)).
 pub(super) const CAPABILITY: &[u8] = b"security.capability";
 /// The access ACL in the kernel's binary form (acl(5)).
 pub(super) const ACL_ACCESS: &[u8] = b"system.posix_acl_access";
 /// The default ACL of a directory.
 pub(super) const ACL_DEFAULT: &[u8] = b"system.posix_acl_default";
+
+/// How much one member may have of extended attributes, names and values
+/// together, in bytes. A value has at most 64 KiB (xattr(7)); ext4 has room
+/// for 4 KiB of all, and nobody was seen to need more than one large value.
+pub(super) const LIMIT: usize = 128 * 1024;
+
+/// How many bytes `xattrs` have, names and values together.
+pub(super) fn size(xattrs: &Xattrs) -> usize {
+    xattrs.iter().map(|(name, value)| name.len() + value.len()).sum()
+}
 
 /// What becomes of an attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +39,8 @@ pub(super) fn fate(name: &[u8]) -> Fate {
         CAPABILITY | ACL_ACCESS | ACL_DEFAULT => Fate::Kept,
         // overlayfs with `userxattr` keeps its own marks there.
         _ if name.starts_with(b"user.overlay.") => Fate::Dropped,
+        // A PAX key ends at its first `=`: the name would come back shorter.
+        _ if name.contains(&b'=') => Fate::Dropped,
         _ if name.starts_with(b"user.") => Fate::Kept,
         _ if HOST.contains(&name) => Fate::HostPolicy,
         _ => Fate::Dropped,

@@ -102,6 +102,99 @@ fn refuses_hard_links_to_nothing_and_to_directories() {
 }
 
 #[test]
+fn a_hard_link_that_cannot_be_replaces_nothing() {
+    for members in [
+        vec![dir("a"), file("a/b", b"kept"), link("a", "a/b")],
+        vec![dir("a"), file("a/b", b"kept"), link("a", "missing")],
+        vec![dir("a"), file("a/b", b"kept"), link("a", "a")],
+    ] {
+        let room = tempfile::tempdir().unwrap();
+        let error = applied(&members, room.path()).unwrap_err();
+        assert!(error.chain().contains("the hard link \"a\""), "{}", error.chain());
+        assert_eq!(std::fs::read(room.path().join("tree/a/b")).unwrap(), b"kept");
+    }
+}
+
+/// A device that no file system is asked to hold, for whoever runs this.
+fn beside(path: &str) -> (Entry, &'static [u8]) {
+    (entry(path, EntryKind::CharDevice(0, 0)), b"")
+}
+
+#[test]
+fn hard_links_to_what_is_beside_the_tree() {
+    let room = tempfile::tempdir().unwrap();
+    let members = [
+        beside("null"),
+        link("null", "null"),
+        file("other", b""),
+        link("other", "null"),
+        dir("d"),
+        link("d/null", "other"),
+    ];
+    let applied_to = applied(&members, room.path()).unwrap();
+    for path in ["null", "other", "d/null"] {
+        assert!(applied_to.overrides.has_node(path.as_bytes()), "{path}");
+        assert!(!room.path().join("tree").join(path).exists(), "{path}");
+    }
+    let room = tempfile::tempdir().unwrap();
+    let error = applied(&[dir("d"), beside("d/n"), link("d", "d/n")], room.path()).unwrap_err();
+    assert!(error.chain().contains("have to be in it"), "{}", error.chain());
+}
+
+#[test]
+fn what_keeps_a_hard_link_from_its_target_is_told() {
+    if rustix::process::geteuid().is_root() {
+        return;
+    }
+    use std::os::unix::fs::PermissionsExt;
+    let room = tempfile::tempdir().unwrap();
+    let locked = room.path().join("tree/locked");
+    std::fs::create_dir_all(&locked).unwrap();
+    std::fs::write(locked.join("f"), "x").unwrap();
+    std::fs::set_permissions(&locked, PermissionsExt::from_mode(0o0)).unwrap();
+    let error = applied(&[link("h", "locked/f")], room.path()).unwrap_err();
+    assert_eq!(error.kind(), Kind::Denied);
+    assert!(error.chain().starts_with("cannot make the hard link \"h\""), "{}", error.chain());
+    assert!(error.chain().ends_with("Permission denied"), "{}", error.chain());
+    std::fs::set_permissions(&locked, PermissionsExt::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn a_device_that_means_a_removal_to_overlayfs_stays_beside_the_tree() {
+    let room = tempfile::tempdir().unwrap();
+    let members = [dir(""), file("gone", b"x"), beside("gone")];
+    let applied = applied(&members, room.path()).unwrap();
+    assert!(applied.overrides.has_node(b"gone"));
+    assert_eq!(applied.report.count(Topic::Overridden), 1);
+    assert!(!room.path().join("tree/gone").exists());
+}
+
+#[test]
+fn refuses_names_that_mean_a_removal() {
+    refused(&[dir("d"), file("d/.wh.x", b"")], "means a removal");
+    refused(&[file(".wh..wh..opq", b"")], "means a removal");
+    refused(&[file(".wh.d/x", b"")], "means a removal");
+    let room = tempfile::tempdir().unwrap();
+    let excludes = ExcludeSet::parse([&b".wh.*"[..]]).unwrap();
+    let options = ApplyOptions { excludes: Some(&excludes), ..ApplyOptions::default() };
+    let bytes = archive(&[file(".wh.x", b""), file("x.wh.", b"")]);
+    let target = Dir::open(room.path()).unwrap();
+    assert_eq!(apply(TarReader::new(bytes.as_slice()), &target, &options).unwrap().entries, 1);
+}
+
+#[test]
+fn names_as_long_as_linux_has_them() {
+    let room = tempfile::tempdir().unwrap();
+    let longest = "n".repeat(255);
+    applied(&[file(&longest, b""), dir(&format!("d/{longest}"))], room.path()).unwrap();
+    let error = applied(&[file(&format!("d/{longest}n/f"), b"")], room.path()).unwrap_err();
+    assert_eq!(error.kind(), Kind::Invalid);
+    assert!(error.chain().contains("longer than 255 bytes"), "{}", error.chain());
+    let huge = applied(&[file(&"h".repeat(1 << 19), b"")], room.path()).unwrap_err();
+    assert!(huge.chain().len() < 500, "{}", huge.chain().len());
+}
+
+#[test]
 fn refuses_a_root_that_is_no_directory() {
     let room = tempfile::tempdir().unwrap();
     let error = applied(&[symlink(".", "/")], room.path()).unwrap_err();
@@ -203,9 +296,11 @@ fn paths_as_deep_as_a_layer_may_be() {
     let applied = applied(&members, room.path()).unwrap();
     assert_eq!(applied.report.count(Topic::ImplicitDirectory), 2047);
     fs::remove_tree(&room.path().join("tree")).unwrap();
-    let error = TarReader::new(archive(&[file(&format!("{deep}fff"), b"")]).as_slice())
-        .next_entry()
-        .unwrap_err();
+    let read = |entry| TarReader::new(archive(&[(entry, b"")]).as_slice()).next_entry();
+    // Neither the `./` nor the slash at its end count.
+    let longest = read(entry(&format!("./{deep}ff"), EntryKind::Directory)).unwrap().unwrap();
+    assert_eq!(longest.path.len(), 4096);
+    let error = read(entry(&format!("{deep}fff"), EntryKind::Directory)).unwrap_err();
     assert!(error.chain().contains("longer than 4096"), "{}", error.chain());
 }
 

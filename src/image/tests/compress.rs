@@ -82,6 +82,21 @@ fn truncation_and_damage_name_the_format() {
     }
 }
 
+#[test]
+fn zeros_behind_a_gzip_stream_are_padding() {
+    // As tapes and block devices leave them; gzip(1) ignores them as well.
+    let content = content();
+    let whole = compress(Format::Gzip, &content);
+    for padding in [1, 511, 100_000] {
+        let padded = [whole.clone(), vec![0; padding]].concat();
+        assert_eq!(read_all(padded).unwrap(), content, "{padding}");
+        let two = [whole.clone(), vec![0; padding], whole.clone()].concat();
+        assert!(read_all(two).is_err(), "{padding}");
+    }
+    assert!(read_all([whole.clone(), b"garbage".to_vec()].concat()).is_err());
+    assert_eq!(read_all([whole.clone(), whole].concat()).unwrap().len(), 2 * content.len());
+}
+
 /// Gives some bytes and then fails.
 struct Failing(io::Cursor<Vec<u8>>, fn() -> io::Error);
 

@@ -13,15 +13,15 @@ use crate::image::layer::regenerate;
 use crate::image::{LayerBlob, LayoutImage, NewImage, Topic, assemble, write_layout};
 use crate::platform::Platform;
 
-fn is_root() -> bool {
+pub(super) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-fn target(room: &Path, name: &str) -> LayerTarget {
+pub(super) fn target(room: &Path, name: &str) -> LayerTarget {
     LayerTarget { tree: room.join(name), overrides: room.join(format!("{name}.overrides")) }
 }
 
-fn set(dir: &Dir, name: &str, mtime: (i64, u32)) {
+pub(super) fn set(dir: &Dir, name: &str, mtime: (i64, u32)) {
     let mtime = Timestamp { seconds: mtime.0, nanoseconds: mtime.1 };
     dir.set_mtime(OsStr::new(name), mtime).unwrap();
 }
@@ -81,7 +81,7 @@ fn make_root_parts(dir: &Dir) {
     fs::write_xattr(dir, name("usr/zero"), (name("system.posix_acl_access"), &acl)).unwrap();
 }
 
-fn from_directory(tree: &Path, room: &Path, name: &str) -> LayerSummary {
+pub(super) fn from_directory(tree: &Path, room: &Path, name: &str) -> LayerSummary {
     let target = target(room, name);
     let summary =
         import_directory(&Dir::open(tree).unwrap(), &target, &ImportOptions::default()).unwrap();
@@ -92,11 +92,11 @@ fn from_directory(tree: &Path, room: &Path, name: &str) -> LayerSummary {
     summary
 }
 
-fn boxed(bytes: &[u8]) -> Box<dyn Read + Send> {
+pub(super) fn boxed(bytes: &[u8]) -> Box<dyn Read + Send> {
     Box::new(std::io::Cursor::new(bytes.to_vec()))
 }
 
-fn from_tar(bytes: &[u8], room: &Path, name: &str) -> LayerSummary {
+pub(super) fn from_tar(bytes: &[u8], room: &Path, name: &str) -> LayerSummary {
     let target = target(room, name);
     let summary = import_tar(boxed(bytes), &target, &ImportOptions::default()).unwrap();
     let again = regenerate(&target, &mut std::io::sink()).unwrap();
@@ -104,14 +104,14 @@ fn from_tar(bytes: &[u8], room: &Path, name: &str) -> LayerSummary {
     summary
 }
 
-fn canonical(tree: &Path) -> Vec<u8> {
+pub(super) fn canonical(tree: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
     let options = ImportOptions::default();
     write_canonical(&Dir::open(tree).unwrap(), &options, &mut bytes).unwrap();
     bytes
 }
 
-fn tar(tree: &Path, options: &[&str]) -> Vec<u8> {
+pub(super) fn tar(tree: &Path, options: &[&str]) -> Vec<u8> {
     let mut command = Command::new("tar");
     command.args(options).arg("--numeric-owner").arg("-C").arg(tree).args(["-cf", "-", "."]);
     let output = command.output().unwrap();

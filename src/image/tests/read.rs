@@ -131,6 +131,62 @@ fn global_records_are_defaults_and_an_empty_one_takes_them_back() {
 }
 
 #[test]
+fn a_global_header_cannot_say_what_is_one_members_own() {
+    for key in ["path", "linkpath", "size", "GNU.sparse.map", "SCHILY.xattr.user.a"] {
+        let mut global = Vec::new();
+        pax::encode(&pax::Records::from([(key.into(), b"0".to_vec())]), &mut global);
+        let bytes = [raw(b'g', &global, &|_| ()), pax_member(&[], b"")].concat();
+        let error = entries(&bytes).unwrap_err();
+        assert!(error.chain().contains(key), "{}", error.chain());
+    }
+    // What `git archive` writes.
+    let mut global = Vec::new();
+    pax::encode(&pax::Records::from([(b"comment".to_vec(), vec![b'1'; 40])]), &mut global);
+    let head = raw(b'g', &global, &|_| ());
+    assert_eq!(entries(&[head.clone(), pax_member(&[], b"")].concat()).unwrap().len(), 1);
+    assert!(entries(&[head, END.to_vec()].concat()).unwrap().is_empty());
+}
+
+#[test]
+fn headers_of_a_member_are_bounded_together() {
+    let header = |index: u32| {
+        let mut body = Vec::new();
+        let key = format!("comment{index}").into_bytes();
+        pax::encode(&pax::Records::from([(key, vec![b'c'; 400_000])]), &mut body);
+        raw(b'x', &body, &|_| ())
+    };
+    let archive = |count| [(0..count).flat_map(header).collect(), pax_member(&[], b"")].concat();
+    assert_eq!(entries(&archive(2)).unwrap().len(), 1);
+    assert_eq!(entries(&archive(3)).unwrap_err().kind(), Kind::Invalid);
+    let global = |index: u32| {
+        let mut body = Vec::new();
+        let key = format!("comment{index}").into_bytes();
+        pax::encode(&pax::Records::from([(key, vec![b'c'; 40_000])]), &mut body);
+        raw(b'g', &body, &|_| ())
+    };
+    assert!(entries(&[global(0), global(0), END.to_vec()].concat()).is_ok());
+    assert!(entries(&[global(0), global(1), END.to_vec()].concat()).is_err());
+    let large = pax_member(&[("SCHILY.xattr.user.a", &[1; 200_000])], b"");
+    assert_eq!(entries(&large).unwrap_err().kind(), Kind::Unsupported);
+}
+
+#[test]
+fn what_a_directory_stores_is_no_member() {
+    let hidden = raw(b'0', b"", &|_| ());
+    let slash = |header: &mut Header| header.as_old_mut().name[..2].copy_from_slice(b"d/");
+    let found = entries(&[raw(b'0', &hidden, &slash), END.to_vec()].concat()).unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].0.kind, EntryKind::Directory);
+}
+
+#[test]
+fn an_access_acl_that_is_a_mode_is_none() {
+    let text = b"user::rw-,group::r--,other::r--";
+    let (entry, _) = only(&pax_member(&[("SCHILY.acl.access", text)], b""));
+    assert!(entry.attributes.xattrs.is_empty());
+}
+
+#[test]
 fn reads_all_forms_of_attributes() {
     let (entry, _) = only(&pax_member(
         &[
@@ -206,6 +262,13 @@ fn names_what_is_no_tar_and_where_one_is_cut() {
     let whole = raw(b'0', &[1; 5000], &|_| ());
     for length in [513, 600, 5000] {
         let error = entries(&whole[..length]).unwrap_err();
+        assert!(error.chain().contains("cut off in or after f"), "{}", error.chain());
+    }
+    // A header that belongs to a member which is not there.
+    let whole_pax = pax_member(&[("path", b"p")], b"");
+    for end in [0, BLOCK, 2 * BLOCK] {
+        let bytes = [whole.clone(), whole_pax[..2 * BLOCK].to_vec(), vec![0; end]].concat();
+        let error = entries(&bytes).unwrap_err();
         assert!(error.chain().contains("cut off in or after f"), "{}", error.chain());
     }
     let mut damaged = [whole.clone(), whole].concat();

@@ -83,6 +83,41 @@ fn whiteout_names_cannot_be_in_a_layer() {
     assert!(error.hint_text().is_some());
 }
 
+#[test]
+fn what_cannot_be_read_is_named() {
+    if rustix::process::geteuid().is_root() {
+        return;
+    }
+    let room = tempfile::tempdir().unwrap();
+    let root = Dir::open(room.path()).unwrap();
+    let locked = root.create_dir(OsStr::new("locked")).unwrap();
+    locked.create_file(OsStr::new("file")).unwrap();
+    for (name, mode) in [("locked/file", 0), ("locked", 0o400), ("locked", 0o300), ("locked", 0)] {
+        root.set_mode(OsStr::new("locked"), 0o700).unwrap();
+        root.set_mode(OsStr::new(name), mode).unwrap();
+        let error = tar_of(room.path()).unwrap_err();
+        assert_eq!(error.kind(), Kind::Denied, "{mode:o}");
+        assert!(error.chain().contains(name), "{mode:o}: {}", error.chain());
+        assert!(error.hint_text().unwrap().contains("--exclude"), "{mode:o}");
+    }
+    root.set_mode(OsStr::new("locked"), 0o700).unwrap();
+}
+
+#[test]
+fn attributes_that_no_header_can_hold_are_told() {
+    let room = tempfile::tempdir_in("/var/tmp").unwrap();
+    let root = Dir::open(room.path()).unwrap();
+    root.create_file(OsStr::new("f")).unwrap();
+    for name in ["user.plain", "user.a=b"] {
+        fs::write_xattr(&root, OsStr::new("f"), (OsStr::new(name), b"v")).unwrap();
+    }
+    let (bytes, walked) = tar_of(room.path()).unwrap();
+    assert_eq!(walked.report.count(Topic::DroppedXattr), 1);
+    let mut reader = TarReader::new(bytes.as_slice());
+    let (_, file) = (reader.next_entry().unwrap(), reader.next_entry().unwrap().unwrap());
+    assert_eq!(file.attributes.xattrs, Xattrs::from([(b"user.plain".to_vec(), b"v".to_vec())]));
+}
+
 #[derive(Clone, Debug)]
 enum Piece {
     File(Vec<u8>, u32),

@@ -1,0 +1,333 @@
+//! Applies a tar to a directory: the extractor. Every member goes through an
+//! open directory (openat2, never through a symbolic link, never out of the
+//! target), so a hostile archive is refused by the name of the member that
+//! tried.
+//!
+//! - A later member replaces an earlier one of the same path; a directory
+//!   over a directory only changes its attributes.
+//! - Directories that the archive does not list are 0755, owned by 0:0, with
+//!   time 0: a function of the archive and of nothing else. That is true of
+//!   the root as well.
+//! - A directory gets mode, time and ACL when the stream leaves it. If it
+//!   comes back later, they are read, lifted, and put back: the file system
+//!   is the memory, so any order of members takes no more of ours than the
+//!   depth of the tree.
+//! - Each member is looked at after it was made; whatever the file system did
+//!   not take (devices and owners in a user namespace, attributes, times) is
+//!   kept in [`Overrides`]. So is the mode of what the caller could not read
+//!   again: without CAP_DAC_OVERRIDE a directory stays enterable and a file
+//!   readable for its owner.
+//! - A name that means a removal in a layer (`.wh.`, image spec, layer.md) is
+//!   refused: a whole filesystem has nothing to remove from. A character
+//!   device 0:0, which is overlayfs's removal, is kept beside the tree.
+//! - Blocks of zeros become holes.
+//!
+//! This file is the stream and what each member becomes; directories and hard
+//! links have files of their own.
+
+mod directory;
+mod hard_link;
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+use crate::error::{Error, Kind, Result};
+use crate::fs::{self, Dir, FileKind, Timestamp};
+
+use super::chain::Chain;
+use super::entry::{Attributes, Entry, EntryKind, display, is_whiteout};
+use super::exclude::ExcludeSet;
+use super::overrides::Overrides;
+use super::read::TarReader;
+use super::report::{Counters, Report, Topic};
+use super::settle::{Caller, inherits_nothing};
+use super::sparse::data_runs;
+use super::xattrs::{Fate, fate};
+
+use directory::{Finish, implicit};
+
+/// How an archive is applied.
+#[derive(Default)]
+pub struct ApplyOptions<'a> {
+    /// Left out, with all below.
+    pub excludes: Option<&'a ExcludeSet>,
+    /// Later times become this one (SOURCE_DATE_EPOCH).
+    pub epoch: Option<Timestamp>,
+    /// Its files are counted up on the way. Its bytes are not: whoever reads
+    /// the archive counts them, as it comes, before it is decompressed.
+    pub counters: Option<&'a Counters>,
+}
+
+/// What was applied.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// What the file system did not take.
+    pub overrides: Overrides,
+    /// How many members.
+    pub entries: u64,
+    /// Of all regular files, holes included, in bytes.
+    pub content_size: u64,
+    /// The newest time of a member.
+    pub newest_mtime: Option<Timestamp>,
+    /// True if the archive ended with its two blocks of zeros.
+    pub has_end_marker: bool,
+    /// True if the archive has a member for the root.
+    pub has_root: bool,
+    /// What was noticed.
+    pub report: Report,
+}
+
+/// Applies all members of `reader` to the directory `target`, which is empty
+/// or holds what earlier members made.
+///
+/// # Errors
+/// `Invalid` with the member's name for members that leave the tree or do not
+/// fit it; `Unsupported` if more was refused than [`Overrides`] keep; else
+/// those of [`TarReader`] and of the file system.
+pub fn apply<R: std::io::BufRead>(
+    mut reader: TarReader<R>,
+    target: &Dir,
+    options: &ApplyOptions<'_>,
+) -> Result<Applied> {
+    let mut extractor = Extractor::new(target)?;
+    while let Some(mut entry) = reader.next_entry()? {
+        if options.excludes.is_some_and(|excludes| excludes.excludes_with_parents(&entry.path)) {
+            continue;
+        }
+        if let Some(epoch) = options.epoch {
+            entry.attributes.mtime = entry.attributes.mtime.min(epoch);
+        }
+        refuse_whiteout(&entry)?;
+        extractor.count(&entry);
+        if let Some(counters) = options.counters {
+            counters.add_file();
+        }
+        extractor.member(entry, &mut reader)?;
+    }
+    let mut applied = extractor.finish()?;
+    applied.has_end_marker = reader.has_end_marker();
+    if !applied.has_end_marker {
+        applied.report.note(Topic::NoEndMarker, reader.last_path());
+    } else if reader.has_more() {
+        applied.report.note(Topic::DataAfterEnd, reader.last_path());
+    }
+    Ok(applied)
+}
+
+struct Extractor {
+    chain: Chain<Finish>,
+    root: Dir,
+    root_finish: Attributes,
+    caller: Caller,
+    /// Of the directories in `chain`, in bytes.
+    pending_xattrs: usize,
+    applied: Applied,
+}
+
+impl Extractor {
+    fn new(target: &Dir) -> Result<Self> {
+        Ok(Self {
+            chain: Chain::new(inherits_nothing(target)?)?,
+            root: target.duplicate()?,
+            root_finish: implicit(),
+            caller: Caller::of_process()?,
+            pending_xattrs: 0,
+            applied: Applied::default(),
+        })
+    }
+
+    fn count(&mut self, entry: &Entry) {
+        // One root, however often the archive says what it is.
+        let is_root = entry.path.is_empty();
+        self.applied.entries += u64::from(!(is_root && self.applied.has_root));
+        self.applied.has_root |= is_root;
+        let mtime = Some(entry.attributes.mtime);
+        self.applied.newest_mtime = self.applied.newest_mtime.max(mtime);
+        if let EntryKind::Regular { size, .. } = entry.kind {
+            self.applied.content_size = self.applied.content_size.saturating_add(size);
+        }
+    }
+
+    fn member<R: std::io::BufRead>(
+        &mut self,
+        mut entry: Entry,
+        reader: &mut TarReader<R>,
+    ) -> Result<()> {
+        self.filter_xattrs(&mut entry);
+        if entry.path.is_empty() {
+            self.root_finish = entry.attributes;
+            return Ok(());
+        }
+        let (parent, name) = split(&entry.path);
+        self.enter(&parent, &entry.path)?;
+        if entry.kind == EntryKind::Directory {
+            return self.directory(&name, entry);
+        }
+        if let EntryKind::HardLink { target } = &entry.kind {
+            return self.hard_link(&name, (&entry.path, target));
+        }
+        self.applied.overrides.forget(&entry.path);
+        match self.create(&name, &entry, reader) {
+            Err(error) if error.kind() == Kind::AlreadyExists => {
+                self.replace(&name, &entry.path)?;
+                self.create(&name, &entry, reader)?;
+            }
+            result => result?,
+        }
+        Ok(())
+    }
+
+    fn filter_xattrs(&mut self, entry: &mut Entry) {
+        // The kernel allows `user.*` on files and directories only (xattr(7)).
+        let holds_user = matches!(entry.kind, EntryKind::Regular { .. } | EntryKind::Directory);
+        let report = &mut self.applied.report;
+        entry.attributes.xattrs.retain(|name, _| match fate(name) {
+            Fate::Kept if holds_user || !name.starts_with(b"user.") => true,
+            Fate::HostPolicy => false,
+            _ => {
+                report.note(Topic::DroppedXattr, &entry.path);
+                false
+            }
+        });
+    }
+
+    /// Removes what stands at `name`.
+    fn replace(&mut self, name: &OsStr, path: &[u8]) -> Result<()> {
+        use std::os::fd::{AsFd, AsRawFd};
+        let dir = self.chain.top()?;
+        let kind = dir.metadata(name)?.kind;
+        if kind == FileKind::Directory {
+            // By descriptor: the path itself may be longer than PATH_MAX.
+            let parent = PathBuf::from(format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd()));
+            fs::remove_tree(&parent.join(name))?;
+        } else {
+            dir.remove(name, kind)?;
+        }
+        self.applied.overrides.forget_tree(path);
+        self.applied.report.note(Topic::Replaced, path);
+        Ok(())
+    }
+
+    fn create<R: std::io::BufRead>(
+        &mut self,
+        name: &OsStr,
+        entry: &Entry,
+        reader: &mut TarReader<R>,
+    ) -> Result<()> {
+        let dir = self.chain.top()?;
+        let kind = match &entry.kind {
+            EntryKind::Regular { size, .. } => {
+                write_file(dir, name, (*size, reader))?;
+                FileKind::Regular
+            }
+            EntryKind::Symlink { target } => {
+                dir.create_symlink(name, OsStr::from_bytes(target))?;
+                FileKind::Symlink
+            }
+            EntryKind::CharDevice(major, minor) => {
+                return self.node(name, entry, (FileKind::CharDevice, *major, *minor));
+            }
+            EntryKind::BlockDevice(major, minor) => {
+                return self.node(name, entry, (FileKind::BlockDevice, *major, *minor));
+            }
+            EntryKind::Fifo => {
+                dir.create_node(name, FileKind::Fifo, (0, 0))?;
+                FileKind::Fifo
+            }
+            EntryKind::Directory | EntryKind::HardLink { .. } => return Ok(()),
+        };
+        let dir = dir.duplicate()?;
+        self.settle(&dir, name, (&entry.path, kind, entry.attributes.clone()))
+    }
+
+    fn node(
+        &mut self,
+        name: &OsStr,
+        entry: &Entry,
+        (kind, major, minor): (FileKind, u32, u32),
+    ) -> Result<()> {
+        let dir = self.chain.top()?;
+        let is_removal = (kind, major, minor) == (FileKind::CharDevice, 0, 0);
+        if !is_removal {
+            match dir.create_node(name, kind, (major, minor)) {
+                Err(error) if error.kind() == Kind::Denied => {}
+                result => {
+                    let dir = result.and_then(|()| dir.duplicate())?;
+                    return self.settle(&dir, name, (&entry.path, kind, entry.attributes.clone()));
+                }
+            }
+        }
+        if fs::absent_is_none(dir.metadata(name))?.is_some() {
+            self.replace(name, &entry.path)?;
+        }
+        self.applied.report.note(Topic::Overridden, &entry.path);
+        self.applied.overrides.add_node(entry.clone())
+    }
+
+    /// Gives `name` its attributes and keeps those that it did not take.
+    fn settle(
+        &mut self,
+        dir: &Dir,
+        name: &OsStr,
+        (path, kind, attributes): (&[u8], FileKind, Attributes),
+    ) -> Result<()> {
+        if self.caller.settle(dir, name, (kind, &attributes))? {
+            return Ok(());
+        }
+        self.applied.report.note(Topic::Overridden, path);
+        self.applied.overrides.add_attributes(path, attributes)
+    }
+
+    fn finish(mut self) -> Result<Applied> {
+        while self.chain.depth() > 0 {
+            self.leave()?;
+        }
+        let root = self.root.duplicate()?;
+        let attributes = std::mem::take(&mut self.root_finish);
+        self.settle_directory(&root, b"", (attributes, true))?;
+        Ok(self.applied)
+    }
+}
+
+fn refuse_whiteout(entry: &Entry) -> Result<()> {
+    let mut names = entry.path.split(|&byte| byte == b'/');
+    if !names.any(is_whiteout) {
+        return Ok(());
+    }
+    let path = display(&entry.path);
+    Err(Error::invalid(format!("the member {path:?} means a removal, by its name with .wh."))
+        .hint("give a whole filesystem, not one layer of an image; or leave it out by --exclude"))
+}
+
+fn write_file<R: std::io::BufRead>(
+    dir: &Dir,
+    name: &OsStr,
+    (size, reader): (u64, &mut TarReader<R>),
+) -> Result<()> {
+    let file = dir.create_file(name)?;
+    let fail = |error| Error::io("write", dir.path_of(name), error);
+    let mut written = 0;
+    reader.copy_data(&mut |start, bytes| {
+        for (offset, run) in data_runs(start, bytes) {
+            file.write_all_at(run, offset).map_err(fail)?;
+            written = offset + run.len() as u64;
+        }
+        Ok(())
+    })?;
+    // A hole at the end is written by the length alone.
+    if written != size { file.set_len(size).map_err(fail) } else { Ok(()) }
+}
+
+/// The path of the parent, and the last name.
+fn split(path: &[u8]) -> (Vec<u8>, OsString) {
+    match path.iter().rposition(|&byte| byte == b'/') {
+        Some(slash) => (path[..slash].to_vec(), OsString::from_vec(path[slash + 1..].to_vec())),
+        None => (Vec::new(), OsString::from_vec(path.to_vec())),
+    }
+}
+
+#[cfg(test)]
+#[path = "../tests/apply.rs"]
+mod tests;
