@@ -10,7 +10,7 @@
 //!    kernel, the only place for `unsafe`)
 //! 1. [`store`]: everything on disk
 //! 2. subsystems, siblings that never see each other: [`image`]
-//!    [`dockerfile`] [`runtime`] [`monitor`] [`compat`]
+//!    [`registry`] [`dockerfile`] [`runtime`] [`monitor`] [`compat`]
 //! 3. [`engine`]: one file per thing a user can ask for; returns data
 //! 4. [`cli`]: the only floor that sees terminal, environment and exit code
 //!
@@ -32,6 +32,7 @@ pub mod compat;
 pub mod dockerfile;
 pub mod image;
 pub mod monitor;
+pub mod registry;
 pub mod runtime;
 
 pub mod engine;

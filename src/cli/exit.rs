@@ -1,12 +1,26 @@
 //! How errors are printed, and which exit status they have.
+//!
+//! docker's statuses: what runs a command passes that one's status on and has
+//! 125 for a failure of its own; every other verb fails with 1, also where its
+//! command line is wrong.
 
 use std::io::Write;
 
 use crate::error::Error;
 use crate::monitor::FailedStage;
 
-/// envbox itself failed (docker run).
-pub(super) const FAILED: i32 = 125;
+/// A verb that runs a command failed itself.
+const CANNOT_RUN: i32 = 125;
+/// Any other verb failed.
+const FAILED: i32 = 1;
+
+/// The status of a failure of `verb`.
+pub(super) fn failed(verb: Option<&str>) -> i32 {
+    match verb {
+        Some("run" | "shell") => CANNOT_RUN,
+        _ => FAILED,
+    }
+}
 
 fn print(kind: &str, text: &str, hint: Option<&str>) {
     let mut stderr = std::io::stderr().lock();
@@ -17,10 +31,9 @@ fn print(kind: &str, text: &str, hint: Option<&str>) {
     }
 }
 
-/// Prints `error`; the status of a command that failed.
-pub(super) fn failure(error: &Error) -> i32 {
+/// Prints `error`.
+pub(super) fn failure(error: &Error) {
     print("", &error.chain(), error.hint_text());
-    FAILED
 }
 
 /// Prints what is no error.
@@ -34,17 +47,23 @@ pub(super) fn say(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// Prints what clap has to say: help and version are no errors.
-pub(super) fn usage(error: &clap::Error) -> i32 {
-    let _ = error.print();
-    if error.use_stderr() { FAILED } else { 0 }
+/// Prints what clap has to say; tells whether it is an error: help and version
+/// are none. A value that our own parsers refuse has their words and hint.
+pub(super) fn usage(error: &clap::Error) -> bool {
+    let refused = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<Error>());
+    match refused {
+        Some(refused) => failure(refused),
+        // Nobody is left to tell if this fails.
+        None => drop(error.print()),
+    }
+    error.use_stderr()
 }
 
 /// Prints why a container did not start; docker's status for it.
 pub(super) fn not_started(stage: FailedStage, error: &Error) -> i32 {
     failure(error);
     match stage {
-        FailedStage::Setup => FAILED,
+        FailedStage::Setup => CANNOT_RUN,
         FailedStage::NotExecutable => 126,
         FailedStage::NotFound => 127,
     }
@@ -56,6 +75,9 @@ pub(super) fn data(text: &str) -> i32 {
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Ok(()) => 0,
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => 0,
-        Err(error) => failure(&Error::io_named("cannot write to stdout", error)),
+        Err(error) => {
+            failure(&Error::io_named("cannot write to stdout", error));
+            FAILED
+        }
     }
 }

@@ -7,6 +7,7 @@ mod command;
 mod environment;
 mod exit;
 pub mod output;
+mod progress;
 mod prompt;
 pub mod template;
 
@@ -28,15 +29,17 @@ pub fn main() -> ExitCode {
 fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
     // What is written for a container must not depend on the caller's umask.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    perform(&arguments).unwrap_or_else(|| exit::failed(args::verb_of(&arguments).as_deref()))
+}
+
+/// Does what was typed; `None` after a failure that was told.
+fn perform(arguments: &[OsString]) -> Option<i32> {
     let parsed = match Arguments::try_parse_from(arguments) {
         Ok(parsed) => parsed,
-        Err(error) => return exit::usage(&error),
+        Err(error) => return (!exit::usage(&error)).then_some(0),
     };
-    let engine = match environment::engine(&parsed.global) {
-        Ok(engine) => engine,
-        Err(error) => return exit::failure(&error),
-    };
-    let result = match parsed.verb {
+    let result = environment::engine(&parsed.global).and_then(|engine| match parsed.verb {
         Verb::Import(import) => command::import::run(&engine, *import),
         Verb::Images(images) => command::images::run(&engine, images),
         Verb::Tag(tag) => command::tag::run(&engine, &tag),
@@ -54,6 +57,6 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Verb::Profile(profile) => command::profile::run(&engine, profile),
         Verb::Completion { shell } => command::reference::completion(shell),
         Verb::Manual { directory } => command::reference::manual(&directory),
-    };
-    result.unwrap_or_else(|error| exit::failure(&error))
+    });
+    result.map_err(|error| exit::failure(&error)).ok()
 }

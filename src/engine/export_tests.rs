@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use super::super::profile::SearchPath;
-use super::super::{ContainerStatus, ImportRequest, Inspected, Settings, Sizes};
+use super::super::{ContainerStatus, ImportRequest, ImportSource, Inspected, Settings, Sizes};
 use super::*;
 use crate::fs::{Dir, FileKind, Timestamp};
 use crate::image::TarReader;
@@ -36,11 +36,11 @@ fn put_container(engine: &Engine, room: &Path) {
         fs::write_plain(&tree.join("etc").join(name), b"abc").unwrap();
     }
     let request = ImportRequest {
-        source: "tree".into(),
+        source: ImportSource::Path("tree".into()),
         reference: Some("base".parse().unwrap()),
         ..ImportRequest::default()
     };
-    engine.import(&request).unwrap();
+    engine.import(&request, |_| {}).unwrap();
     let store = engine.store().unwrap();
     let image = store.resolve("base").unwrap();
     let record = ContainerRecord {

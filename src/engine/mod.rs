@@ -39,7 +39,7 @@ pub use containers::{ContainerStatus, ContainerSummary};
 pub use export::ExportRequest;
 pub use host::Host;
 pub use images::{ImageFilter, NamePattern};
-pub use import::{ImportOutcome, ImportRequest};
+pub use import::{ImportOutcome, ImportRequest, ImportSource, ImportStart};
 pub use inspect::{ContainerDetails, ContainerSize, ImageDetails, Inspected, ObjectKind, Sizes};
 pub use launch::Ended;
 pub use profiles::ProfileSummary;

@@ -1,6 +1,7 @@
 //! User and group IDs: entering a user namespace as an ordinary user, and the
 //! namespaces whose maps ID-mapped mounts take.
 
+use std::cell::Cell;
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
@@ -192,9 +193,12 @@ impl MapWriter {
         let (mut wait, go) = std::io::pipe().map_err(fail)?;
         let (answer, mut tell) = std::io::pipe().map_err(fail)?;
         let target = std::process::id();
-        let (caller, inherited) = (caller.clone(), go.try_clone().map_err(fail)?);
+        let (caller, ends) = (caller.clone(), Cell::new(Some((go, answer))));
+        let parents = &ends;
         let pid = process::fork(move || {
-            drop(inherited);
+            // With a writing end of its own it would wait for itself when its
+            // parent is killed.
+            drop(parents.take());
             let mut byte = [0];
             if !matches!(wait.read(&mut byte), Ok(1)) {
                 return 1;
@@ -203,7 +207,9 @@ impl MapWriter {
             let text = result.err().unwrap_or_default();
             i32::from(tell.write_all(text.as_bytes()).is_err())
         });
-        Ok(Self { pid: pid.map_err(fail)?, go, answer })
+        let pid = pid.map_err(fail)?;
+        let (go, answer) = ends.take().ok_or_else(|| Error::internal("the pipes are gone"))?;
+        Ok(Self { pid, go, answer })
     }
 
     fn finish(self) -> Result<()> {

@@ -1,7 +1,12 @@
 //! What can be typed after `envbox import`.
 
-use clap::Args;
+use std::ffi::OsString;
+use std::path::PathBuf;
 
+use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+
+use crate::engine::ImportSource;
 use crate::platform::Platform;
 use crate::reference::ImageRef;
 
@@ -11,13 +16,18 @@ use crate::reference::ImageRef;
 /// on every machine, from a directory or a tar of it.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Import {
-    /// A directory, a tar file (plain, gzip, bzip2, xz, zstd), or - for stdin
-    pub source: String,
+    /// A directory, a tar file or the URL of one (plain, gzip, bzip2, xz, zstd),
+    /// or - for stdin
+    #[arg(value_parser = OsStringValueParser::new().try_map(ImportSource::parse))]
+    pub source: ImportSource,
     /// The image's name
     pub reference: Option<ImageRef>,
     /// Leave out what matches, by the rules of tar --exclude
     #[arg(long, value_name = "PATTERN")]
-    pub exclude: Vec<String>,
+    pub exclude: Vec<OsString>,
+    /// Leave out what matches a line of FILE; - for stdin
+    #[arg(short = 'X', long, value_name = "FILE")]
+    pub exclude_from: Vec<PathBuf>,
     /// Apply a Dockerfile instruction to the image's configuration
     #[arg(short, long, value_name = "INSTRUCTION")]
     pub change: Vec<String>,
@@ -33,4 +43,7 @@ pub(in crate::cli) struct Import {
     /// The profile whose rules apply; the image remembers it
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
+    /// Show no progress
+    #[arg(short, long)]
+    pub quiet: bool,
 }

@@ -8,9 +8,10 @@ pub(super) mod import;
 pub(super) mod shell;
 mod until;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use container::{ContainerVerb, Ps, Rm, Run};
 use image::{Export, ImageVerb, Images, Inspect, RemoveImages, Save, Tag};
@@ -78,4 +79,35 @@ pub(super) enum Verb {
         /// Where to
         directory: PathBuf,
     },
+}
+
+/// The verb that was typed, also where the rest of the line is wrong.
+pub(super) fn verb_of(arguments: &[OsString]) -> Option<String> {
+    let lenient = Arguments::command().ignore_errors(true);
+    let matches = lenient.try_get_matches_from(arguments).ok()?;
+    matches.subcommand_name().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verb_is_known_whatever_is_wrong_with_the_rest() {
+        let verb = |line: &str| {
+            let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
+            verb_of(&words)
+        };
+        for line in [
+            "envbox shell --no-such",
+            "envbox shell --network",
+            "envbox --root x shell --network what",
+        ] {
+            assert_eq!(verb(line).as_deref(), Some("shell"), "{line}");
+        }
+        assert_eq!(verb("envbox import a UPPER --no-such").as_deref(), Some("import"));
+        assert_eq!(verb("envbox --root shell import"), Some("import".into()));
+        assert_eq!(verb("envbox no-such"), None);
+        assert_eq!(verb("envbox --no-such shell x"), None);
+    }
 }

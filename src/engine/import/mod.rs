@@ -1,0 +1,188 @@
+//! `envbox import`: a directory or an archive becomes an image of one layer.
+//!
+//! The order is fixed by the processes: the profile and the lists of patterns
+//! are read as the caller, the source is opened (a child may be forked), the
+//! user namespace is entered, and only then the store is opened and threads
+//! start. Nothing is visible in the store before the last step, which names
+//! the image.
+
+mod excludes;
+mod outside;
+mod source;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::digest::{ChainId, Digest, ImageId};
+use crate::error::{Error, Kind, Result};
+use crate::fs::{Dir, Timestamp};
+use crate::image::{self, Counters, ImportOptions, LayerBlob, LayerSummary, LayerTarget, Report};
+use crate::oci::ExecParameters;
+use crate::platform::Platform;
+use crate::reference::ImageRef;
+use crate::store::{LayerRecord, NewImage, Store};
+
+use super::profile::Profile;
+use super::{Engine, changes, profiles, tree};
+
+pub use source::ImportSource;
+use source::Source;
+
+/// What is to be imported, and how.
+#[derive(Clone, Debug, Default)]
+pub struct ImportRequest {
+    /// Where it lies.
+    pub source: ImportSource,
+    /// The image's name.
+    pub reference: Option<ImageRef>,
+    /// Patterns by GNU tar's rules.
+    pub exclude: Vec<OsString>,
+    /// Files of such patterns, one a line; `-` is stdin.
+    pub exclude_from: Vec<PathBuf>,
+    /// Dockerfile instructions.
+    pub changes: Vec<String>,
+    /// The message of the history.
+    pub message: Option<String>,
+    /// Who made it.
+    pub author: Option<String>,
+    /// What it is for; told by its programs otherwise.
+    pub platform: Option<Platform>,
+    /// The profile by name.
+    pub profile: Option<String>,
+}
+
+/// What an import made.
+#[derive(Debug)]
+pub struct ImportOutcome {
+    /// The image.
+    pub id: ImageId,
+    /// Its manifest.
+    pub manifest: Digest,
+    /// Members of the layer, the root included.
+    pub entries: u64,
+    /// Of all regular files, hard links once, in bytes.
+    pub content_size: u64,
+    /// False if the source does not say what its root directory is, which then
+    /// got owner 0:0, mode 0755 and no time.
+    pub has_root: bool,
+    /// What could not be kept.
+    pub report: Report,
+}
+
+/// An import that is about to read.
+#[derive(Clone, Debug)]
+pub struct ImportStart {
+    /// How far it is, from now on.
+    pub counters: Arc<Counters>,
+    /// The bytes that will be counted, where that is known.
+    pub total: Option<u64>,
+}
+
+impl Engine {
+    /// Imports `request`. `began` is called once, when the reading begins: from
+    /// then on threads may start.
+    ///
+    /// # Errors
+    /// `Invalid` for a source that is no root filesystem, with the entry;
+    /// those of reading and writing. The store is then as it was.
+    pub fn import(
+        &self,
+        request: &ImportRequest,
+        began: impl FnOnce(ImportStart),
+    ) -> Result<ImportOutcome> {
+        let name = request.reference.as_ref().map(ToString::to_string);
+        let profile = match (&request.profile, &name) {
+            (Some(profile), _) => self.profile(profile)?,
+            (None, Some(name)) => self.profile_for_name(name)?,
+            (None, None) => self.profile("default")?,
+        };
+        let options = ImportOptions {
+            excludes: self.excludes(request, &profile)?,
+            epoch: self.settings.epoch,
+            counters: Arc::new(Counters::default()),
+        };
+        let config = config(request, &profile)?;
+        let source = self.open_source(&request.source, &options)?;
+        let store = self.store()?;
+        let pending = store.begin_layer()?;
+        let target = LayerTarget { tree: pending.tree(), overrides: pending.overrides() };
+        began(ImportStart { counters: Arc::clone(&options.counters), total: source.total() });
+        let summary = match source {
+            Source::Directory(dir) => image::import_directory(&dir, &target, &options)?,
+            Source::Outside(child) => child.ingest(&target, &options)?,
+            Source::Tar(reader, _) => image::import_tar(reader, &target, &options)
+                .map_err(|error| within(&request.source, error))?,
+        };
+        let platform = match &request.platform {
+            Some(platform) => platform.clone(),
+            None => tree::platform(&Dir::open(&target.tree)?)?.unwrap_or_else(Platform::host),
+        };
+        let chain = ChainId::extend(None, summary.diff_id);
+        pending.commit(LayerRecord {
+            chain_id: chain,
+            diff_id: summary.diff_id,
+            parent: None,
+            tar_size: summary.tar_size,
+            content_size: summary.content_size,
+        })?;
+        put(store, request, (config, &platform), summary)
+    }
+}
+
+/// What is wrong within an archive names the member alone; this adds the
+/// archive and, where nobody knew better, a way out.
+fn within(archive: &ImportSource, error: Error) -> Error {
+    let error = error.context(format!("cannot import {archive}"));
+    match (error.kind(), error.hint_text()) {
+        (Kind::Invalid | Kind::Unsupported, None) => {
+            error.hint("make the archive anew: tar -C DIRECTORY -cf ARCHIVE .")
+        }
+        _ => error,
+    }
+}
+
+fn config(request: &ImportRequest, profile: &Profile) -> Result<ExecParameters> {
+    let mut config = ExecParameters::default();
+    if request.profile.is_some() {
+        config.labels.insert(profiles::LABEL.into(), profile.name.clone());
+    }
+    let all = profile.import.changes.iter().chain(&request.changes);
+    changes::apply(&mut config, all.map(String::as_str))?;
+    Ok(config)
+}
+
+fn put(
+    store: &Store,
+    request: &ImportRequest,
+    (config, platform): (ExecParameters, &Platform),
+    summary: LayerSummary,
+) -> Result<ImportOutcome> {
+    let assembled = image::assemble(image::NewImage {
+        layers: &[LayerBlob { diff_id: summary.diff_id, size: summary.tar_size }],
+        platform,
+        config,
+        created: summary.newest_mtime,
+        author: request.author.as_deref(),
+        comment: request.message.as_deref(),
+        created_by: "envbox import",
+    })?;
+    let put = store.put_image(&NewImage {
+        config: &assembled.config,
+        manifest: &assembled.manifest,
+        layers: &[ChainId::extend(None, summary.diff_id)],
+        size: summary.content_size,
+        imported_at: Timestamp::now(),
+        name: request.reference.as_ref(),
+        action: "import",
+    })?;
+    store.close_database();
+    Ok(ImportOutcome {
+        id: put.id,
+        manifest: assembled.manifest_digest,
+        entries: summary.entries,
+        content_size: summary.content_size,
+        has_root: summary.has_root,
+        report: summary.report,
+    })
+}
