@@ -1,9 +1,11 @@
 //! What the caller's surroundings say: the engine's settings.
 
 use std::collections::BTreeMap;
+use std::os::fd::IntoRawFd;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid, User};
+use rustix::fs::{FileType, Mode, OFlags};
 
 use crate::engine::profile::SearchPath;
 use crate::engine::{Engine, Notice, Settings};
@@ -84,17 +86,45 @@ fn epoch(environment: &BTreeMap<String, String>) -> Result<Option<Timestamp>> {
     Ok(Some(Timestamp::from_seconds(i64::from(seconds))))
 }
 
+/// Whether a recipe of a makefile is what called: make sets its level for each
+/// (GNU make manual, 5.7.2).
+pub(super) fn is_recipe(settings: &Settings) -> bool {
+    settings.variable("MAKELEVEL").is_some()
+}
+
 /// The descriptors of make's jobserver, if the caller has one and left it
-/// open for this command: two pipe ends that MAKEFLAGS names.
+/// open for this command: two pipe ends that MAKEFLAGS names, or a FIFO (GNU
+/// make manual, 13.1.1), which is opened here, since its path means nothing in
+/// a container.
 pub(super) fn jobserver(settings: &Settings) -> Option<(i32, i32)> {
     let flags = settings.variable("MAKEFLAGS")?;
     let value = flags.split_whitespace().find_map(|word| {
         word.strip_prefix("--jobserver-auth=").or_else(|| word.strip_prefix("--jobserver-fds="))
     })?;
+    if let Some(path) = value.strip_prefix("fifo:") {
+        return open_fifo(&settings.absolute(Path::new(path)));
+    }
     let (read, write) = value.split_once(',')?;
     let (read, write) = (read.parse().ok()?, write.parse().ok()?);
     let (reader, writer) =
         (crate::sys::descriptor::inspect(read)?, crate::sys::descriptor::inspect(write)?);
     let usable = read > 2 && write > 2 && reader.is_pipe && writer.is_pipe;
     (usable && reader.readable && writer.writable).then_some((read, write))
+}
+
+/// Both ends of the FIFO at `path`, which stay open as long as this process;
+/// `None` if it is not there or nobody's any more.
+fn open_fifo(path: &Path) -> Option<(i32, i32)> {
+    let open = |access| {
+        // Does not wait for a make that is gone.
+        let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let fifo = rustix::fs::open(path, flags, Mode::empty()).ok()?;
+        let stat = rustix::fs::fstat(&fifo).ok()?;
+        let is_fifo = FileType::from_raw_mode(stat.st_mode) == FileType::Fifo;
+        // A make inside expects to wait for its token.
+        rustix::fs::fcntl_setfl(&fifo, access).ok()?;
+        is_fifo.then_some(fifo)
+    };
+    let (reader, writer) = (open(OFlags::RDONLY)?, open(OFlags::WRONLY)?);
+    Some((reader.into_raw_fd(), writer.into_raw_fd()))
 }

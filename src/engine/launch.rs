@@ -120,6 +120,7 @@ impl Engine {
             anchor: &self.settings.store.root,
         };
         let plan = plan::plan(&spec, root, &environment)?;
+        self.tell_unmapped(&plan.unmapped);
         let running = RunningFile::create(
             &self.settings.store.run,
             &Running {
@@ -140,6 +141,21 @@ impl Engine {
             started: Timestamp::now(),
         };
         run(plan, aftermath, request.terminal)
+    }
+
+    /// Says where the map of owners, which is asked for under sudo, does not
+    /// hold.
+    fn tell_unmapped(&self, paths: &[PathBuf]) {
+        for path in paths {
+            self.notify(
+                format!(
+                    "what is written in {} will belong to root: \
+                     its file system has no ID-mapped mounts",
+                    path.display()
+                ),
+                Some("give it back afterwards: sudo chown -R, or run envbox without sudo"),
+            );
+        }
     }
 
     /// Says once what a single ID means: a file in the store remembers it.

@@ -1,6 +1,7 @@
 //! The client's side: the process that the user started.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -11,8 +12,8 @@ use crate::sys::{process, socket};
 
 use super::keeper;
 use super::message::{Failure, ToClient, ToMonitor, receive, send};
-use super::pump::Pump;
-use super::raw_terminal::{SavedTerminal, copy_window_size};
+use super::pump::{Flow, Pump};
+use super::raw_terminal::{SavedTerminal, copy_window_size, has_hung_up};
 use super::{Orders, Running};
 
 /// Forwarded to the container, as `docker run` does by default, except those
@@ -33,6 +34,10 @@ const FORWARDED: [Signal; 9] = [
 /// killed: PID 1 ignores what it has no handler for.
 const PATIENCE: u32 = 3;
 
+/// How long a container may go on after the user's terminal has gone: time for
+/// make to delete what is half written.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// A container that runs, and this process its client.
 pub struct Client {
     monitor: OwnedFd,
@@ -41,6 +46,8 @@ pub struct Client {
     pump: Option<Pump>,
     terminal: Option<SavedTerminal>,
     requests_to_end: u32,
+    /// When the container is killed, since nobody can reach it any more.
+    deadline: Option<Instant>,
 }
 
 /// Forks the monitor with `orders` and waits until the program runs.
@@ -58,8 +65,9 @@ where
     let terminal = orders.terminal.then(SavedTerminal::of_stdin).flatten();
     let copy = terminal.as_ref().and_then(SavedTerminal::duplicate);
     let (monitor, mine) = socket::pair().map_err(io)?;
-    // Before the fork, so that no signal is lost in between.
-    let set: SigSet = FORWARDED.into_iter().collect();
+    // Before the fork, so that no signal is lost in between. What the caller
+    // has this process ignore (nohup) is not for the container either.
+    let set: SigSet = FORWARDED.into_iter().filter(|s| !process::is_ignored(*s)).collect();
     set.thread_block().map_err(nix)?;
     let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC).map_err(nix)?;
     let mut ends = (Some(monitor), Some(mine));
@@ -73,8 +81,15 @@ where
     .map_err(io)?;
     drop(ends.1.take());
     let Some(monitor) = ends.0 else { return Err(fail(Error::internal("no monitor"))) };
-    let mut client =
-        Client { monitor, monitor_pid, signals, pump: None, terminal, requests_to_end: 0 };
+    let mut client = Client {
+        monitor,
+        monitor_pid,
+        signals,
+        pump: None,
+        terminal,
+        requests_to_end: 0,
+        deadline: None,
+    };
     match receive(&client.monitor).map_err(fail)? {
         Some((ToClient::Started, master)) => {
             client.pump = master.map(Pump::new).transpose().map_err(io)?;
@@ -100,13 +115,8 @@ impl Client {
     /// # Errors
     /// `Unavailable` if the monitor dies.
     pub fn wait(mut self) -> Result<i32> {
-        if let Some(pump) = &self.pump {
-            copy_window_size(pump.master());
-            if let Some(terminal) = &self.terminal {
-                terminal
-                    .make_raw()
-                    .map_err(|error| Error::io_named("cannot set the terminal", error))?;
-            }
+        if self.take_terminal().is_err() {
+            self.hang_up();
         }
         let status = self.attend();
         if let Some(pump) = &mut self.pump {
@@ -135,18 +145,38 @@ impl Client {
             if ready.signal {
                 self.forward_signal();
             }
-            if let Some(pump) = &mut self.pump {
-                if ready.master.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
-                    pump.show_output();
-                }
-                if ready.master.contains(PollFlags::OUT) {
-                    pump.give_input();
-                }
-                if ready.input {
-                    pump.take_input();
-                }
+            if self.copy(&ready) == Flow::Ended {
+                self.hang_up();
+            }
+            if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                self.deadline = None;
+                self.send(Signal::SIGKILL);
             }
         }
+    }
+
+    /// Copies both ways, as much as there is now.
+    fn copy(&mut self, ready: &Ready) -> Flow {
+        let Some(pump) = &mut self.pump else { return Flow::Open };
+        let readable = PollFlags::IN | PollFlags::HUP | PollFlags::ERR;
+        if ready.master.intersects(readable) && pump.show_output() == Flow::Ended {
+            return Flow::Ended;
+        }
+        if ready.master.contains(PollFlags::OUT) {
+            pump.give_input();
+        }
+        // A terminal in raw mode ends only when it is gone; a file ends, too.
+        if ready.input && pump.take_input() == Flow::Ended && self.terminal.is_some() {
+            return Flow::Ended;
+        }
+        Flow::Open
+    }
+
+    /// The user's terminal has gone: so does the container's, of which the
+    /// kernel tells its session by SIGHUP (tty(4), "hangup").
+    fn hang_up(&mut self) {
+        self.pump = None;
+        self.deadline = Some(Instant::now() + GRACE);
     }
 
     fn poll(&self) -> Result<Ready> {
@@ -165,7 +195,9 @@ impl Client {
                 fds.push(PollFd::from_borrowed_fd(rustix::stdio::stdin(), PollFlags::IN));
             }
         }
-        rustix::io::retry_on_intr(|| poll(&mut fds, None))
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let left = left.and_then(|left| left.try_into().ok());
+        rustix::io::retry_on_intr(|| poll(&mut fds, left.as_ref()))
             .map_err(|error| Error::io_named("cannot wait for the container", error))?;
         let at =
             |index: Option<usize>| index.map_or(PollFlags::empty(), |index| fds[index].revents());
@@ -180,32 +212,67 @@ impl Client {
     fn forward_signal(&mut self) {
         let Ok(Some(info)) = self.signals.read_signal() else { return };
         let Ok(signal) = Signal::try_from(info.ssi_signo.cast_signed()) else { return };
-        match (signal, &self.pump) {
-            // The kernel tells the container's foreground processes.
-            (Signal::SIGWINCH, Some(pump)) => return copy_window_size(pump.master()),
-            (Signal::SIGWINCH, None) => return,
-            (Signal::SIGINT | Signal::SIGTERM, _) => self.requests_to_end += 1,
+        match signal {
+            Signal::SIGWINCH => return self.resize(),
+            Signal::SIGTSTP => return self.stop(),
+            // One that is gone is seen by the next poll.
+            Signal::SIGCONT => drop(self.take_terminal()),
+            Signal::SIGHUP if has_hung_up() => {
+                let told_by_the_kernel = self.pump.is_some();
+                self.hang_up();
+                if told_by_the_kernel {
+                    return;
+                }
+            }
+            Signal::SIGINT | Signal::SIGTERM => {
+                self.requests_to_end += 1;
+                if self.requests_to_end >= PATIENCE {
+                    return self.send(Signal::SIGKILL);
+                }
+            }
             _ => {}
         }
-        let number =
-            if self.requests_to_end >= PATIENCE { Signal::SIGKILL as i32 } else { signal as i32 };
+        self.send(signal);
+    }
+
+    /// Sends `signal` to the container's first process.
+    fn send(&self, signal: Signal) {
         // A monitor that is gone is seen by the next poll.
-        let _ = send(&self.monitor, &ToMonitor::Signal(number), None);
-        if signal == Signal::SIGTSTP {
-            self.stop();
+        let _ = send(&self.monitor, &ToMonitor::Signal(signal as i32), None);
+    }
+
+    /// The kernel tells the container's foreground processes.
+    fn resize(&self) {
+        if let Some(pump) = &self.pump {
+            copy_window_size(pump.master());
         }
     }
 
-    /// Ctrl-Z: the container's processes have been told; this one stops too,
-    /// so that the caller's shell gets its prompt back.
+    /// Shows the container's terminal on the user's: at the start, and after a
+    /// stop, when the caller's shell had it and its window may have changed.
+    fn take_terminal(&self) -> std::io::Result<()> {
+        self.resize();
+        match (&self.terminal, &self.pump) {
+            (Some(terminal), Some(_)) => terminal.make_raw(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ctrl-Z: the container's processes stop, and this one too, so that the
+    /// caller's shell gets its prompt back. Where there is no shell (an
+    /// orphaned process group) the kernel drops the signal, and all go on.
     fn stop(&self) {
+        self.send(Signal::SIGTSTP);
         if let Some(terminal) = &self.terminal {
             terminal.restore();
         }
-        let _ = nix::sys::signal::raise(Signal::SIGSTOP);
-        if let (Some(terminal), Some(_)) = (&self.terminal, &self.pump) {
-            let _ = terminal.make_raw();
-        }
+        let set: SigSet = [Signal::SIGTSTP, Signal::SIGCONT].into_iter().collect();
+        // It is blocked until it is let through with the one that ends it.
+        let _ = nix::sys::signal::raise(Signal::SIGTSTP);
+        let _ = set.thread_unblock();
+        let _ = set.thread_block();
+        let _ = self.take_terminal();
+        self.send(Signal::SIGCONT);
     }
 }
 

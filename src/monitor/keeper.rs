@@ -19,7 +19,9 @@ where
     S: FnOnce() -> Result<Running, Failure>,
     F: FnOnce(Option<i32>),
 {
-    process::reset_signals();
+    // What the client forwards stays blocked here: Ctrl-C before setsid(2) is
+    // the client's, and a SIGTERM to all must not keep this from cleaning up.
+    process::reset_signal_actions();
     // Both fail only for a process that leads a group already, or never.
     let _ = rustix::process::setsid();
     let _ = rustix::thread::set_name(c"envbox-monitor");
@@ -40,7 +42,7 @@ where
     if client.is_none() {
         kill(&pidfd, rustix::process::Signal::KILL);
         if let Some(terminal) = &terminal {
-            terminal.restore();
+            terminal.restore_for_another();
         }
     }
     let status = exit_status(pid);

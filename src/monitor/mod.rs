@@ -14,6 +14,10 @@
 //! - With one, its master goes to the client, which copies.
 //! - A client that dies takes its container along: nobody could reach it any
 //!   more. The monitor then also puts the user's terminal back in order.
+//! - A user's terminal that goes takes the container's along: SIGHUP inside, as
+//!   the kernel sends it, and SIGKILL ten seconds later.
+//! - Ctrl-Z without a terminal inside stops the container's processes, then the
+//!   client; what continues the client continues them.
 //! - A monitor that dies takes its container along by the parent-death signal;
 //!   the next command that opens the store sweeps what was left.
 //!

@@ -14,6 +14,15 @@ use rustix::io::Errno;
 /// user's keys wait in the terminal.
 const MAX_PENDING: usize = 4096;
 
+/// Whether there can be more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// There can.
+    Open,
+    /// The user's side has gone.
+    Ended,
+}
+
 /// Both directions of one terminal.
 #[derive(Debug)]
 pub struct Pump {
@@ -57,7 +66,7 @@ impl Pump {
     }
 
     /// Takes what the user typed.
-    pub fn take_input(&mut self) {
+    pub fn take_input(&mut self) -> Flow {
         let mut buffer = [0; MAX_PENDING];
         match rustix::io::read(rustix::stdio::stdin(), &mut buffer) {
             Ok(0) => self.input_ended = true,
@@ -66,6 +75,7 @@ impl Pump {
             Err(_) => self.input_ended = true,
         }
         self.give_input();
+        if self.input_ended { Flow::Ended } else { Flow::Open }
     }
 
     /// Passes on what is pending.
@@ -81,19 +91,20 @@ impl Pump {
     }
 
     /// Shows what the container printed, as much as there is now.
-    pub fn show_output(&mut self) {
+    pub fn show_output(&mut self) -> Flow {
         let mut buffer = [0; 16 * 1024];
         match rustix::io::read(&self.master, &mut buffer) {
             // EIO: no process has the other side open any more.
             Ok(0) | Err(Errno::IO) => self.output_ended = true,
             Ok(count) => {
                 if write_all(&buffer[..count]).is_err() {
-                    self.output_ended = true;
+                    return Flow::Ended;
                 }
             }
             Err(Errno::INTR | Errno::AGAIN) => {}
             Err(_) => self.output_ended = true,
         }
+        Flow::Open
     }
 
     /// Shows the rest after the container has ended: until nothing is left.

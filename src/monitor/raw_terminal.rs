@@ -32,15 +32,36 @@ impl SavedTerminal {
     /// # Errors
     /// Those of tcsetattr(3).
     pub fn make_raw(&self) -> std::io::Result<()> {
+        Ok(tcsetattr(&self.fd, OptionalActions::Drain, &self.raw())?)
+    }
+
+    fn raw(&self) -> Termios {
         let mut raw = self.state.clone();
         raw.make_raw();
-        Ok(tcsetattr(&self.fd, OptionalActions::Drain, &raw)?)
+        raw
     }
 
     /// Puts the state back; a terminal that is gone needs none.
     pub fn restore(&self) {
         let _ = tcsetattr(&self.fd, OptionalActions::Now, &self.state);
     }
+
+    /// As [`Self::restore`], in place of a process that was killed. Does
+    /// nothing where the state is no longer raw: the user's shell was quicker,
+    /// and may have a state of its own by now.
+    pub fn restore_for_another(&self) {
+        let modes = |state: &Termios| (state.input_modes, state.output_modes, state.local_modes);
+        if tcgetattr(&self.fd).is_ok_and(|now| modes(&now) == modes(&self.raw())) {
+            self.restore();
+        }
+    }
+}
+
+/// True if one of the caller's descriptors is a terminal that has hung up,
+/// which answers every request with EIO.
+pub fn has_hung_up() -> bool {
+    let dead = |fd: BorrowedFd<'_>| tcgetattr(fd).err() == Some(rustix::io::Errno::IO);
+    dead(rustix::stdio::stdin()) || dead(rustix::stdio::stdout()) || dead(rustix::stdio::stderr())
 }
 
 /// True if the caller has a terminal to type on and to read from.

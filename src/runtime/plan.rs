@@ -28,6 +28,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What it executes at the end.
     pub program: Program,
+    /// Paths of the host on a file system that cannot show their owner as
+    /// root: what is written there belongs to the container's user.
+    pub unmapped: Vec<PathBuf>,
 }
 
 /// What a plan depends on beside the spec.
@@ -53,8 +56,9 @@ pub fn plan(spec: &RuntimeSpec, rootfs: OwnedFd, environment: &Environment<'_>) 
     }
     steps.push(Step::PrivateMounts);
     steps.push(Step::AttachRoot { mount: rootfs, at: environment.anchor.to_owned() });
+    let mut unmapped = Vec::new();
     for mount in &spec.mounts {
-        mount_steps(mount, environment, &mut steps)?;
+        unmapped.extend(mount_steps(mount, environment, &mut steps)?);
     }
     steps.extend(spec.readonly_paths.iter().cloned().map(Step::ReadOnly));
     steps.extend(spec.masked_paths.iter().cloned().map(Step::Mask));
@@ -70,7 +74,7 @@ pub fn plan(spec: &RuntimeSpec, rootfs: OwnedFd, environment: &Environment<'_>) 
     let process = &spec.process;
     let init = process.init.then(|| exec::sealed_program(crate::sys::init::INIT)).transpose()?;
     let program = Program::new(&process.args, &process.env, init)?;
-    Ok(Plan { namespaces: namespaces(spec), steps, program })
+    Ok(Plan { namespaces: namespaces(spec), steps, program, unmapped })
 }
 
 fn namespaces(spec: &RuntimeSpec) -> Namespaces {
@@ -85,11 +89,12 @@ fn namespaces(spec: &RuntimeSpec) -> Namespaces {
     }
 }
 
+/// The path, if its owner cannot be shown as root.
 fn mount_steps(
     mount: &MountSpec,
     environment: &Environment<'_>,
     steps: &mut Vec<Step>,
-) -> Result<()> {
+) -> Result<Option<PathBuf>> {
     let attach =
         |mount: Attachable, target: PathBuf, is_dir: bool| Step::Attach { mount, target, is_dir };
     let target = fs::clean(&mount.target);
@@ -124,13 +129,15 @@ fn mount_steps(
                 propagation: *propagation,
                 owner: *owner,
             };
-            steps.push(attach(Attachable::Ready(source::bind(path, options)?), target, is_dir));
+            let bound = source::bind(path, options)?;
+            steps.push(attach(Attachable::Ready(bound.tree), target, is_dir));
+            return Ok((!bound.is_mapped).then(|| path.clone()));
         }
         MountSource::Devices { shm_size } => {
             device_steps(&target, *shm_size, environment.user_namespace, steps)?;
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 fn device_steps(
@@ -182,6 +189,10 @@ fn process_steps(
         no_new_privileges: process.no_new_privileges,
         filter: filter(&process.seccomp, process.capabilities)?,
     }));
+    // A change of user clears the signal (prctl(2), PR_SET_PDEATHSIG).
+    if (process.uid, process.gid) != (0, 0) {
+        steps.push(Step::FollowParent);
+    }
     Ok(())
 }
 

@@ -178,16 +178,26 @@ pub struct BindOptions {
     pub owner: Option<HostOwner>,
 }
 
-/// A path of the host, detached.
+/// A path of the host, ready to be attached.
+#[derive(Debug)]
+pub struct Bound {
+    /// Detached.
+    pub tree: OwnedFd,
+    /// Whether the owner is shown as was asked. A file system without
+    /// ID-mapped mounts cannot, and the files keep their owners.
+    pub is_mapped: bool,
+}
+
+/// Binds a path of the host.
 ///
 /// # Errors
-/// Those of the kernel, with the path. A file system without ID maps is no
-/// error: the files then keep their owners.
-pub fn bind(path: &Path, options: BindOptions) -> Result<OwnedFd> {
+/// Those of the kernel, with the path.
+pub fn bind(path: &Path, options: BindOptions) -> Result<Bound> {
     let tree = clone_tree(path, options.recursive)?;
-    if let Some(owner) = options.owner {
-        map_owner(tree.as_fd(), path, owner)?;
-    }
+    let is_mapped = match options.owner {
+        Some(owner) => map_owner(tree.as_fd(), path, owner)?,
+        None => true,
+    };
     set_read_only(tree.as_fd(), path, options.access)?;
     let (propagation, recursive) = match options.propagation {
         Propagation::Private => (libc::MS_PRIVATE, false),
@@ -200,19 +210,17 @@ pub fn bind(path: &Path, options: BindOptions) -> Result<OwnedFd> {
     let attributes = MountAttributes { propagation, recursive, ..MountAttributes::default() };
     set_attributes(&tree, &attributes)
         .map_err(|error| Error::io("set the propagation of", path, error))?;
-    Ok(tree)
+    Ok(Bound { tree, is_mapped })
 }
 
-fn map_owner(tree: BorrowedFd<'_>, path: &Path, owner: HostOwner) -> Result<()> {
+/// False if the file system has no ID-mapped mounts (mount_setattr(2)).
+fn map_owner(tree: BorrowedFd<'_>, path: &Path, owner: HostOwner) -> Result<bool> {
     let namespace = idmap::owner_namespace(owner)?;
     let attributes =
         MountAttributes { id_map: Some(namespace.as_fd()), ..MountAttributes::default() };
     match set_attributes(tree, &attributes) {
-        Ok(()) => Ok(()),
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EPERM)) => {
-            log::info!("{}: the file system has no ID-mapped mounts", path.display());
-            Ok(())
-        }
+        Ok(()) => Ok(true),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EPERM)) => Ok(false),
         Err(error) => Err(Error::io("map the owner of", path, error)),
     }
 }

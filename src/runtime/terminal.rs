@@ -25,6 +25,7 @@ pub fn open(rootfs: &Rootfs, uid: u32) -> Result<OwnedFd, Errno> {
     rustix::pty::unlockpt(&master)?;
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags)?;
+    copy_caller_size(&slave);
     // The group stays that of devpts (`tty`).
     rustix::fs::fchown(&slave, Some(Uid::from_raw(uid)), None)?;
     rustix::process::ioctl_tiocsctty(&slave)?;
@@ -33,6 +34,16 @@ pub fn open(rootfs: &Rootfs, uid: u32) -> Result<OwnedFd, Errno> {
     rustix::stdio::dup2_stderr(&slave)?;
     bind_console(rootfs, &slave);
     Ok(master)
+}
+
+/// Gives the new terminal the size of the caller's, which is still on stdin or
+/// stdout: a program may ask for it before the monitor's client can set it.
+fn copy_caller_size(slave: &OwnedFd) {
+    use rustix::termios::{tcgetwinsize, tcsetwinsize};
+    let size = tcgetwinsize(rustix::stdio::stdin());
+    if let Ok(size) = size.or_else(|_| tcgetwinsize(rustix::stdio::stdout())) {
+        let _ = tcsetwinsize(slave, size);
+    }
 }
 
 /// `/dev/console` is the terminal too (config-linux.md, "Default Devices").

@@ -124,16 +124,34 @@ pub fn exit_now(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-/// Puts every signal back to its default and unblocks all: dispositions that
-/// are "ignored" survive execve(2), and a command must not inherit ours.
+/// As [`reset_signal_actions`], and unblocks all.
 pub fn reset_signals() {
+    reset_signal_actions();
+    // sigprocmask cannot fail for a valid `how`.
+    let _ = nix::sys::signal::SigSet::empty().thread_set_mask();
+}
+
+/// Puts every signal back to its default action: those that are "ignored"
+/// survive fork(2) and execve(2), and a command must not inherit ours.
+pub fn reset_signal_actions() {
     for number in 1..=libc::SIGRTMAX() {
         // SAFETY: SIG_DFL installs no handler; numbers that cannot be set
         // (SIGKILL, SIGSTOP, libc's own) are refused without effect.
         unsafe { libc::signal(number, libc::SIG_DFL) };
     }
-    // sigprocmask cannot fail for a valid `how`.
-    let _ = nix::sys::signal::SigSet::empty().thread_set_mask();
+}
+
+/// True if this process ignores `signal`: it was started by nohup(1), say, or
+/// in the background by a shell without job control.
+pub fn is_ignored(signal: nix::sys::signal::Signal) -> bool {
+    let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: without a new action the kernel only fills in the old one; all
+    // zeroes are a valid one where it does not.
+    let action = unsafe {
+        libc::sigaction(signal as libc::c_int, std::ptr::null(), action.as_mut_ptr());
+        action.assume_init()
+    };
+    action.sa_sigaction == libc::SIG_IGN
 }
 
 /// Marks every descriptor from 3 on to be closed at execve(2), except those

@@ -52,14 +52,15 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Optio
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [io::IoSliceMut::new(buffer)];
-    let received = rustix::io::retry_on_intr(|| {
-        rustix::net::recvmsg(&socket, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC)
-    });
-    let bytes = match received {
-        Ok(received) => received.bytes,
-        // A peer that died with unread data: the end all the same.
-        Err(rustix::io::Errno::CONNRESET) => 0,
-        Err(error) => return Err(error.into()),
+    let bytes = loop {
+        let flags = RecvFlags::CMSG_CLOEXEC;
+        match rustix::net::recvmsg(&socket, &mut parts, &mut ancillary, flags) {
+            Ok(received) => break received.bytes,
+            // A peer that ended with something unread. The error comes once,
+            // and before what that peer had to say.
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNRESET) => {}
+            Err(error) => return Err(error.into()),
+        }
     };
     let mut descriptor = None;
     for message in ancillary.drain() {
@@ -68,4 +69,20 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Optio
         }
     }
     Ok((bytes, descriptor))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_words_of_a_peer_with_unread_data_arrive() {
+        let (one, other) = pair().unwrap();
+        send(&one, b"never read", None).unwrap();
+        send(&other, b"last words", None).unwrap();
+        drop(other);
+        let mut buffer = [0; 64];
+        assert_eq!(receive(&one, &mut buffer).unwrap().0, 10);
+        assert_eq!(receive(&one, &mut buffer).unwrap().0, 0);
+    }
 }

@@ -5,12 +5,6 @@ use std::path::PathBuf;
 
 use crate::harness::{Output, Room, for_everyone};
 
-/// The room's rootfs, made at the first call.
-fn rootfs(room: &Room) -> PathBuf {
-    let rootfs = room.work().join("rootfs");
-    if rootfs.exists() { rootfs } else { room.rootfs() }
-}
-
 /// The builddir of the room's user, made at the first call.
 fn project(room: &Room) -> PathBuf {
     let project = room.work().join("project");
@@ -24,7 +18,7 @@ fn project(room: &Room) -> PathBuf {
 /// Runs `line` by the shell of the room's rootfs, with its project as the
 /// builddir.
 fn shell(room: &Room, line: &str) -> Output {
-    let (rootfs, project) = (rootfs(room), project(room));
+    let (rootfs, project) = (room.rootfs(), project(room));
     room.envbox(&["shell", text(&rootfs), "--mount", text(&project), "-c", line])
 }
 
@@ -40,13 +34,13 @@ for_everyone! {
     }
 
     fn a_missing_command_is_127_and_one_that_cannot_run_126(room) {
-        let rootfs = rootfs(room);
+        let rootfs = room.rootfs();
         room.envbox(&["shell", text(&rootfs), "--", "no-such"]).exits(127);
         room.envbox(&["shell", text(&rootfs), "--", "/etc"]).exits(126);
     }
 
     fn a_missing_rootfs_or_builddir_is_125(room) {
-        let rootfs = rootfs(room);
+        let rootfs = room.rootfs();
         room.envbox(&["shell", "./no-such"]).exits(125);
         room.envbox(&["shell", text(&rootfs), "--mount", "/no/such", "--", "true"]).exits(125);
     }
@@ -61,7 +55,7 @@ for_everyone! {
         let made = std::fs::metadata(project(room).join("made")).unwrap();
         let own = std::fs::metadata(project(room)).unwrap();
         assert_eq!((made.uid(), made.gid()), (own.uid(), own.gid()));
-        assert!(!rootfs(room).join("thrown").exists());
+        assert!(!room.rootfs().join("thrown").exists());
     }
 
     fn there_is_no_network_but_loopback(room) {

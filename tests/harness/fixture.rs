@@ -29,6 +29,20 @@ pub fn busybox_rootfs(rootfs: &Path) {
     fs::write(rootfs.join("etc/group"), "root:x:0:\nbuilder:x:1000:\n").expect("can be written");
 }
 
+/// Copies a program of the host's and the libraries that ldd(1) names into a
+/// root filesystem, each to its own path.
+pub fn copy_program(program: &Path, rootfs: &Path) -> std::io::Result<()> {
+    let list = Command::new("ldd").arg(program).output()?;
+    let list = String::from_utf8_lossy(&list.stdout).into_owned();
+    let libraries = list.split_whitespace().filter(|word| word.starts_with('/')).map(Path::new);
+    for file in std::iter::once(program).chain(libraries) {
+        let inside = rootfs.join(file.strip_prefix("/").expect("is absolute"));
+        fs::create_dir_all(inside.parent().expect("has a folder"))?;
+        fs::copy(file, &inside)?;
+    }
+    Ok(())
+}
+
 /// The probe (`tests/probe/main.rs`), a static program; built where it is older
 /// than its source, by one process at a time.
 pub fn probe() -> PathBuf {

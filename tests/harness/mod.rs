@@ -9,30 +9,28 @@
 mod fixture;
 mod leftover;
 mod output;
+pub mod process;
 mod self_test;
+mod terminal;
 
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use expectrl::session::OsSession;
 use nix::unistd::{User, geteuid};
 use tempfile::TempDir;
 
 pub use fixture::probe;
 pub use output::Output;
+pub use terminal::Terminal;
 
 /// The ordinary user that `scripts/test` makes, with subordinate ids.
 const USER: &str = "envbox-test";
 
 /// The path that commands are looked up in.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// How long a terminal may stay silent before it counts as dead.
-const SILENCE: Duration = Duration::from_secs(30);
 
 /// As whom a test wants envbox to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,25 +159,36 @@ impl Room {
     }
 
     /// Runs envbox at a terminal.
-    pub fn terminal(&self, arguments: &[&str]) -> OsSession {
-        self.at_terminal(self.command(arguments))
+    pub fn terminal(&self, arguments: &[&str]) -> Terminal {
+        Terminal::start(&self.command(arguments))
     }
 
-    /// Runs a command of this room at a terminal.
-    pub fn at_terminal(&self, mut command: Command) -> OsSession {
-        command.stdin(Stdio::inherit());
-        let mut session = OsSession::spawn(command).expect("a terminal can be made");
-        session.set_expect_timeout(Some(SILENCE));
-        session
-    }
-
-    /// Makes a minimal root filesystem around Debian's static busybox in
-    /// `work/rootfs`, owned by the room's user.
+    /// A minimal root filesystem around Debian's static busybox in
+    /// `work/rootfs`, owned by the room's user; made at the first call.
     pub fn rootfs(&self) -> PathBuf {
         let rootfs = self.work().join("rootfs");
+        if rootfs.exists() {
+            return rootfs;
+        }
         fixture::busybox_rootfs(&rootfs);
         self.give(&rootfs);
         rootfs
+    }
+
+    /// Puts a program of the host's, with its libraries, into the rootfs, under
+    /// its own path. False, and a skipped test, where it does not run there.
+    pub fn install(&self, program: &str) -> bool {
+        let rootfs = self.rootfs();
+        let runs = fixture::copy_program(Path::new(program), &rootfs).is_ok_and(|()| {
+            self.give(&rootfs);
+            let mut command = self.command(&["shell"]);
+            command.arg(&rootfs).args(["--", program, "--version"]);
+            command.output().is_ok_and(|output| output.status.success())
+        });
+        if !runs {
+            skip(&format!("the host's {program} does not run in a room"));
+        }
+        runs
     }
 
     /// Gives a tree to the room's user.

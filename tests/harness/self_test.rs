@@ -3,10 +3,7 @@
 
 use std::process::Command;
 
-use expectrl::Expect;
-use expectrl::process::unix::WaitStatus;
-
-use super::{Room, for_everyone, leftover, probe};
+use super::{Room, Terminal, for_everyone, leftover, probe};
 
 for_everyone! {
     fn a_room_is_sealed(room) {
@@ -66,13 +63,10 @@ fn a_room_runs_commands_at_a_terminal() {
     let room = Room::new();
     let mut shell = room.program("sh");
     shell.args(["-c", "tty -s && echo at a terminal; exit 3"]);
-    let mut session = room.at_terminal(shell);
-    session.expect("at a terminal").expect("is printed");
-    let status = session.get_process().wait().expect("a child");
-    assert!(matches!(status, WaitStatus::Exited(_, 3)), "{status:?}");
-    let session = room.terminal(&["--help"]);
-    let status = session.get_process().wait().expect("a child");
-    assert!(matches!(status, WaitStatus::Exited(_, 0)), "{status:?}");
+    let mut terminal = Terminal::start(&shell);
+    terminal.expect("at a terminal");
+    assert_eq!(terminal.wait(), 3);
+    assert_eq!(room.terminal(&["--help"]).wait(), 0);
 }
 
 #[test]

@@ -8,6 +8,10 @@ use crate::monitor;
 
 /// Opens the shell; the status is its own.
 pub(in crate::cli) fn run(engine: &Engine, shell: Shell) -> Result<i32> {
+    // A recipe's line shares the terminal with those that run beside it, and
+    // Ctrl-C is for the make that all of them belong to.
+    let is_line = environment::is_recipe(engine.settings())
+        && (shell.line.is_some() || !shell.command.is_empty());
     let request = ShellRequest {
         target: shell.target,
         profile: shell.profile,
@@ -16,7 +20,7 @@ pub(in crate::cli) fn run(engine: &Engine, shell: Shell) -> Result<i32> {
         mounts: shell.mount,
         options: shell.container.into_options(shell.hostname),
         keep: shell.keep,
-        terminal: monitor::caller_terminal(),
+        terminal: monitor::caller_terminal() && !is_line,
         jobserver: environment::jobserver(engine.settings()),
     };
     Ok(match engine.shell(&request)? {

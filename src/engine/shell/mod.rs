@@ -4,6 +4,7 @@
 //! what is named here.
 
 mod mounts;
+mod submake;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -46,7 +47,8 @@ pub struct ShellRequest {
     pub keep: Option<ContainerName>,
     /// Whether the caller has a terminal at both ends.
     pub terminal: bool,
-    /// Descriptors of make's jobserver that the caller holds open.
+    /// Descriptors of the caller's make's jobserver: the end to read from, and
+    /// the one to write to.
     pub jobserver: Option<(i32, i32)>,
 }
 
@@ -164,9 +166,10 @@ impl Engine {
         if let Some(epoch) = self.settings.variable("SOURCE_DATE_EPOCH") {
             variables.set("SOURCE_DATE_EPOCH", epoch);
         }
-        if let Some((read, write)) = request.jobserver {
-            // The old spelling is the one that every make understands.
-            variables.set("MAKEFLAGS", &format!(" -j --jobserver-fds={read},{write}"));
+        let variable = |name| self.settings.variable(name);
+        let caller = (variable("MAKELEVEL"), variable("MAKEFLAGS"));
+        for (name, value) in submake::variables(caller, request.jobserver) {
+            variables.set(name, &value);
         }
         variables.add_image(&defaults.image_environment);
         variables.add_all(&defaults.profile.environment);
