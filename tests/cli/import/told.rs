@@ -6,16 +6,14 @@ use std::io::Read;
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 
-use expectrl::{Eof, Expect};
-
 use super::{identity_of, named, tar, text, tree};
-use crate::harness::{Room, for_everyone};
+use crate::harness::{Room, Terminal, for_everyone};
 
 /// What a terminal shows of a command that ends.
 fn shown(room: &Room, arguments: &[&str]) -> String {
     let mut session = room.terminal(arguments);
-    let captured = session.expect(Eof).expect("it ends");
-    String::from_utf8_lossy(captured.as_bytes()).into_owned()
+    session.wait();
+    String::from_utf8_lossy(session.seen()).into_owned()
 }
 
 for_everyone! {
@@ -40,8 +38,9 @@ for_everyone! {
         let tree = tree(room);
         let mut command = room.command(&["import", text(&tree)]);
         command.env("TERM", "dumb");
-        let captured = room.at_terminal(command).expect(Eof).expect("it ends");
-        let screen = String::from_utf8_lossy(captured.as_bytes()).into_owned();
+        let mut session = Terminal::start(&command);
+        session.wait();
+        let screen = String::from_utf8_lossy(session.seen()).into_owned();
         assert_eq!(screen.lines().count(), 2, "{screen:?}");
         assert!(screen.starts_with("imported 1.1TB, "), "{screen:?}");
     }
