@@ -44,6 +44,24 @@ pub fn send(
     Ok(())
 }
 
+/// Waits for the next message, which stays where it is: its length, 0 at the
+/// end.
+///
+/// # Errors
+/// Those of recv(2).
+pub fn next_length(socket: impl AsFd) -> io::Result<usize> {
+    // MSG_TRUNC gives the length of the message, not of the buffer.
+    let flags = RecvFlags::PEEK | RecvFlags::TRUNC;
+    let mut nothing: [u8; 0] = [];
+    let length = rustix::io::retry_on_intr(|| rustix::net::recv(&socket, &mut nothing[..], flags));
+    match length {
+        Ok((_, length)) => Ok(length),
+        // As in `receive`.
+        Err(rustix::io::Errno::CONNRESET) => Ok(0),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Receives one message of at most `buffer.len()` bytes; length 0 at the end.
 ///
 /// # Errors
@@ -68,4 +86,24 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Optio
         }
     }
     Ok((bytes, descriptor))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_of_a_message_is_known_before_it_is_received() {
+        let (here, there) = pair().unwrap();
+        let text = vec![b'x'; 100_000];
+        send(&there, &text, Some(there.as_fd())).unwrap();
+        drop(there);
+        let length = next_length(&here).unwrap();
+        assert_eq!(length, text.len());
+        let mut buffer = vec![0; length];
+        let (length, descriptor) = receive(&here, &mut buffer).unwrap();
+        assert_eq!(buffer[..length], text);
+        drop(descriptor.unwrap());
+        assert_eq!(next_length(&here).unwrap(), 0);
+    }
 }
