@@ -8,9 +8,6 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::error::{Error, Kind, Result};
 use crate::sys::socket;
 
-/// A message holds an error text at most.
-const MAX_MESSAGE: usize = 64 * 1024;
-
 /// From the monitor.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToClient {
@@ -89,12 +86,13 @@ pub fn send<T: Serialize>(
 /// # Errors
 /// Those of recvmsg(2), and `Internal` for a message of no known form.
 pub fn receive<T: DeserializeOwned>(socket: impl AsFd) -> Result<Option<(T, Option<OwnedFd>)>> {
-    let mut buffer = vec![0; MAX_MESSAGE];
-    let (length, descriptor) = socket::receive(socket, &mut buffer)
-        .map_err(|error| Error::io_named("cannot hear from the monitor", error))?;
+    let fail = |error| Error::io_named("cannot hear from the monitor", error);
+    let length = socket::next_length(&socket).map_err(fail)?;
     if length == 0 {
         return Ok(None);
     }
+    let mut buffer = vec![0; length];
+    let (length, descriptor) = socket::receive(&socket, &mut buffer).map_err(fail)?;
     let message = serde_json::from_slice(&buffer[..length])
         .map_err(|error| Error::internal("unknown message of the monitor").because(error))?;
     Ok(Some((message, descriptor)))

@@ -86,12 +86,14 @@ pub struct PutImage {
     pub previous: Option<ImageId>,
 }
 
-/// One row an image; names and layers as lines of one column each.
+/// One row an image; names and layers as lines of one column each, in any
+/// order. They are sorted here: SQLite would make a temporary table to sort the
+/// lines of each column of each row, which was half of the time of a query.
 const QUERY: &str = "SELECT id, manifest, created_s, created_ns, imported_s, imported_ns, size,
     os, architecture, variant, labels,
-    (SELECT group_concat(repository || iif(instr(tag, ':'), '@', ':') || tag, char(10)
-        ORDER BY repository, tag) FROM names WHERE image = id),
-    (SELECT group_concat(chain, char(10) ORDER BY position) FROM image_layers WHERE image = id)
+    (SELECT group_concat(repository || iif(instr(tag, ':'), '@', ':') || tag, char(10))
+        FROM names WHERE image = id),
+    (SELECT group_concat(position || ' ' || chain, char(10)) FROM image_layers WHERE image = id)
     FROM images";
 
 impl Store {
@@ -247,9 +249,6 @@ fn record(row: &Row<'_>) -> rusqlite::Result<ImageRecord> {
         ValueRef::Null => BTreeMap::new(),
         text => serde_json::from_str(text.as_str()?).map_err(|error| unreadable(10, error))?,
     };
-    let lines = |index: usize| row.get_ref(index)?.as_str_or_null().map_err(Into::into);
-    let names: rusqlite::Result<Option<&str>> = lines(11);
-    let layers: rusqlite::Result<Option<&str>> = lines(12);
     Ok(ImageRecord {
         id: ImageId(parsed::<Hex>(row, 0)?.0),
         manifest: parsed::<Hex>(row, 1)?.0,
@@ -258,17 +257,35 @@ fn record(row: &Row<'_>) -> rusqlite::Result<ImageRecord> {
         size: size(row, 6)?,
         platform: Platform { os: row.get(7)?, architecture: row.get(8)?, variant: row.get(9)? },
         labels,
-        names: names?
-            .into_iter()
-            .flat_map(str::lines)
-            .map(|line| parse_text(11, line))
-            .collect::<rusqlite::Result<_>>()?,
-        layers: layers?
-            .into_iter()
-            .flat_map(str::lines)
-            .map(|line| Ok(ChainId(parse_text::<Hex>(12, line)?.0)))
-            .collect::<rusqlite::Result<_>>()?,
+        names: names(row, 11)?,
+        layers: layers(row, 12)?,
     })
+}
+
+/// The names in column `index`, sorted by repository and then by tag.
+fn names(row: &Row<'_>, index: usize) -> rusqlite::Result<Vec<ImageRef>> {
+    let mut names = lines(row, index)?
+        .map(|line| parse_text(index, line))
+        .collect::<rusqlite::Result<Vec<ImageRef>>>()?;
+    names.sort_by_cached_key(tag::key);
+    Ok(names)
+}
+
+/// The layers in column `index`, lowest first.
+fn layers(row: &Row<'_>, index: usize) -> rusqlite::Result<Vec<ChainId>> {
+    let parse = |line: &str| {
+        let (position, chain) = line.split_once(' ').unwrap_or_default();
+        let position: usize = position.parse().map_err(|error| unreadable(index, error))?;
+        Ok((position, ChainId(parse_text::<Hex>(index, chain)?.0)))
+    };
+    let mut layers = lines(row, index)?.map(parse).collect::<rusqlite::Result<Vec<_>>>()?;
+    layers.sort_unstable();
+    Ok(layers.into_iter().map(|(_, chain)| chain).collect())
+}
+
+/// The lines in column `index`; none for NULL.
+fn lines<'row>(row: &'row Row<'_>, index: usize) -> rusqlite::Result<std::str::Lines<'row>> {
+    Ok(row.get_ref(index)?.as_str_or_null()?.unwrap_or_default().lines())
 }
 
 #[cfg(test)]

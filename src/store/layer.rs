@@ -199,26 +199,22 @@ impl Store {
 
     /// The stack that `chain` names, topmost first.
     pub(super) fn stack_of(&self, chain: ChainId) -> Result<Vec<ChainId>> {
-        let stack = self.read("read the layers in", |connection| {
-            let mut statement = connection.prepare_cached(
-                "WITH RECURSIVE stack (depth, chain, parent) AS (
-                     SELECT 0, chain, parent FROM layers WHERE chain = ?1
-                     UNION ALL
-                     SELECT depth + 1, layers.chain, layers.parent
-                     FROM stack JOIN layers ON layers.chain = stack.parent
-                 )
-                 SELECT chain, driver FROM stack JOIN layers USING (chain) ORDER BY depth",
-            )?;
-            let mut rows = statement.query([chain.0.encoded()])?;
+        // A row a step: a recursive query costs three temporary tables before
+        // its first row, more than the few steps that there are.
+        self.read("read the layers in", |connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT driver, parent FROM layers WHERE chain = ?1")?;
             let mut stack = Vec::new();
-            while let Some(row) = rows.next()? {
-                let chain = ChainId(parsed::<Hex>(row, 0)?.0);
-                require_driver(chain, row.get_ref(1)?.as_str().unwrap_or_default())?;
+            let mut next = Some(chain);
+            while let Some(chain) = next {
+                let mut rows = statement.query([chain.0.encoded()])?;
+                let Some(row) = rows.next()? else { return Err(missing(chain).into()) };
+                require_driver(chain, row.get_ref(0)?.as_str().unwrap_or_default())?;
+                next = parsed_optional::<Hex>(row, 1)?.map(|hex| ChainId(hex.0));
                 stack.push(chain);
             }
             Ok(stack)
-        })?;
-        if stack.is_empty() { Err(missing(chain)) } else { Ok(stack) }
+        })
     }
 }
 

@@ -78,9 +78,22 @@ fn make(root: &Path) -> Result<()> {
     for name in [BLOBS, LAYERS, CONTAINERS, EMPTY, TMP] {
         fs::ensure_dir(&root.join(name), MODE)?;
     }
+    spread(&root.join(TMP));
     Database::open(&database(root), true)?.migrate()?;
     // Last: it says that all the rest is there.
     fs::write_atomic(&root.join(VERSION), format!("{FORMAT}\n").as_bytes())
+}
+
+/// Tells ext4 that the trees in `path` have nothing to do with one another
+/// (chattr(1), `T`): each gets a part of the disk of its own, instead of all
+/// looking for room where the last ones were removed, which without a journal
+/// costs up to a millisecond a file. Other file systems know no such thing.
+fn spread(path: &Path) {
+    if let Ok(dir) = fs::Dir::open(path)
+        && let Ok(flags) = rustix::fs::ioctl_getflags(&dir)
+    {
+        let _ = rustix::fs::ioctl_setflags(&dir, flags | rustix::fs::IFlags::TOPDIR);
+    }
 }
 
 /// Takes the store's lock, waiting for it; it goes with the descriptor.

@@ -113,13 +113,14 @@ impl EphemeralSnapshot {
         self.workspace.path()
     }
 
-    /// Removes what was written, and tells if it could not.
+    /// Removes what was written; from a process without threads in the
+    /// background, so that it may still be there for a moment.
     ///
     /// # Errors
-    /// Of what could not be removed, the first: the next opener of the store
-    /// tries again.
+    /// Of what could not be removed, the first, where this process does it. The
+    /// next opener of the store tries again in any case.
     pub fn remove(self) -> Result<()> {
-        self.workspace.remove()
+        self.workspace.remove_behind()
     }
 
     /// Lets go without removing: another process has it, or, if none has, the

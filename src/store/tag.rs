@@ -53,7 +53,7 @@ impl Store {
 
 /// Repository and tag as the database has them; the digest, where there is
 /// one, stands in the tag's place.
-fn key(name: &ImageRef) -> (String, String) {
+pub(super) fn key(name: &ImageRef) -> (String, String) {
     let tag = match name.digest() {
         Some(digest) => digest.to_string(),
         None => name.tag().unwrap_or(DEFAULT_TAG).to_owned(),

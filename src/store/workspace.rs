@@ -14,7 +14,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -22,6 +22,7 @@ use crate::digest::{ChainId, Digest};
 use crate::error::{Error, Kind, Result};
 use crate::fs;
 use crate::id::ContainerId;
+use crate::sys::process;
 
 const LOCK: &str = "lock";
 const INTENT: &str = "intent";
@@ -93,6 +94,31 @@ impl Workspace {
     /// Of what could not be removed, the first; it is swept another time.
     pub(super) fn remove(mut self) -> Result<()> {
         self.clear()
+    }
+
+    /// Removes the workspace in a process of its own, which nobody waits for:
+    /// to free what a build wrote can take seconds, and where the disk is told
+    /// of each freed block (ext4's `discard`) even an empty snapshot takes as
+    /// long as the rest of a start. The lock goes with that process, so that it
+    /// may be killed like any other. A process with threads, which cannot fork,
+    /// removes here.
+    ///
+    /// # Errors
+    /// As [`Workspace::remove`], where it is removed here.
+    pub(super) fn remove_behind(mut self) -> Result<()> {
+        let forked = process::fork(|| {
+            if let Some(lock) = &self.lock {
+                process::close_all_except(lock.as_fd());
+            }
+            i32::from(self.clear().is_err())
+        });
+        match forked {
+            Ok(_) => {
+                self.abandon();
+                Ok(())
+            }
+            Err(_) => self.remove(),
+        }
     }
 
     fn clear(&mut self) -> Result<()> {

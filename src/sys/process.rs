@@ -175,6 +175,21 @@ pub fn close_on_exec_except(keep: &[RawFd]) -> io::Result<()> {
     Ok(())
 }
 
+/// Closes every descriptor but `kept`, the standard ones too: for a forked
+/// child that has one thing left to do, and must not keep a reader of its
+/// caller's pipes waiting meanwhile. Whatever owns one of them must not be used
+/// or dropped after.
+pub fn close_all_except(kept: BorrowedFd<'_>) {
+    // A descriptor is never negative.
+    let kept = kept.as_raw_fd().unsigned_abs();
+    let below = kept.checked_sub(1).map(|last| (0, last));
+    for (first, last) in below.into_iter().chain([(kept + 1, u32::MAX)]) {
+        // SAFETY: the caller leaves by `exit_now` without touching their
+        // owners. It fails only before Linux 5.9, and then closes nothing.
+        unsafe { libc::syscall(libc::SYS_close_range, first, last, 0_u32) };
+    }
+}
+
 /// Sets the parent-death signal: this process gets SIGKILL when its parent
 /// ends. Returns false if the parent, which was `parent`, has ended already.
 ///
@@ -197,6 +212,8 @@ pub fn number_of(fd: &OwnedFd) -> RawFd {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsFd;
+
     use nix::sys::wait::{WaitStatus, waitpid};
 
     #[test]
@@ -211,6 +228,24 @@ mod tests {
         // The test runner itself has a thread for each test.
         assert!(ensure_single_threaded().is_err());
         assert!(fork(|| 0).is_err());
+    }
+
+    #[test]
+    fn closes_all_but_one_in_a_child() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let (kept, other) = std::io::pipe().unwrap();
+        // SAFETY: the child calls only async-signal-safe functions.
+        match unsafe { nix::unistd::fork() }.unwrap() {
+            nix::unistd::ForkResult::Parent { child } => {
+                assert_eq!(waitpid(child, None).unwrap(), WaitStatus::Exited(child, 0));
+            }
+            nix::unistd::ForkResult::Child => {
+                close_all_except(kept.as_fd());
+                let open = |fd: BorrowedFd<'_>| rustix::io::fcntl_getfd(fd).is_ok();
+                let closed = [reader.as_fd(), writer.as_fd(), other.as_fd()];
+                exit_now(i32::from(!open(kept.as_fd()) || closed.into_iter().any(open)))
+            }
+        }
     }
 
     #[test]

@@ -44,6 +44,25 @@ pub fn send(
     Ok(())
 }
 
+/// Waits for the next message, which stays where it is: its length, 0 at the
+/// end.
+///
+/// # Errors
+/// Those of recv(2).
+pub fn next_length(socket: impl AsFd) -> io::Result<usize> {
+    // MSG_TRUNC gives the length of the message, not of the buffer.
+    let flags = RecvFlags::PEEK | RecvFlags::TRUNC;
+    let mut nothing: [u8; 0] = [];
+    loop {
+        match rustix::net::recv(&socket, &mut nothing[..], flags) {
+            Ok((_, length)) => return Ok(length),
+            // As in `receive`.
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNRESET) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 /// Receives one message of at most `buffer.len()` bytes; length 0 at the end.
 ///
 /// # Errors
@@ -82,7 +101,23 @@ mod tests {
         send(&other, b"last words", None).unwrap();
         drop(other);
         let mut buffer = [0; 64];
+        assert_eq!(next_length(&one).unwrap(), 10);
         assert_eq!(receive(&one, &mut buffer).unwrap().0, 10);
         assert_eq!(receive(&one, &mut buffer).unwrap().0, 0);
+    }
+
+    #[test]
+    fn the_length_of_a_message_is_known_before_it_is_received() {
+        let (here, there) = pair().unwrap();
+        let text = vec![b'x'; 100_000];
+        send(&there, &text, Some(there.as_fd())).unwrap();
+        drop(there);
+        let length = next_length(&here).unwrap();
+        assert_eq!(length, text.len());
+        let mut buffer = vec![0; length];
+        let (length, descriptor) = receive(&here, &mut buffer).unwrap();
+        assert_eq!(buffer[..length], text);
+        drop(descriptor.unwrap());
+        assert_eq!(next_length(&here).unwrap(), 0);
     }
 }

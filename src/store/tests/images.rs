@@ -155,3 +155,22 @@ fn tags_come_and_go() {
     assert_eq!(room.store.tag("other/a:v1", &digest).unwrap_err().kind(), Kind::Invalid);
     assert_eq!(room.store.tag("none", &reference("n")).unwrap_err().kind(), Kind::NotFound);
 }
+
+#[test]
+fn layers_come_lowest_first_and_names_by_repository() {
+    let room = Room::new();
+    let mut layers = Vec::new();
+    for number in 0..12 {
+        let below = layers.last().copied();
+        layers.push(add_layer(&room.store, below, &number.to_string()).unwrap());
+    }
+    let id = add_image(&room.store, "tall", &layers, Some("a-b:1")).unwrap().id;
+    for name in ["a:2", "a:1"] {
+        room.store.tag("a-b:1", &reference(name)).unwrap();
+    }
+    let record = room.store.image(id).unwrap().unwrap();
+    assert_eq!(record.layers, layers);
+    assert_eq!(record.names, ["a:1", "a:2", "a-b:1"].map(reference));
+    layers.reverse();
+    assert_eq!(room.store.stack_of(layers[0]).unwrap(), layers);
+}
