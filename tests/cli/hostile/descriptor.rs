@@ -6,13 +6,13 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{Attack, text, write_program};
-use crate::harness::{Output, for_everyone};
+use crate::harness::{Output, for_everyone, probe};
 
 /// Opens descriptors 3 to 20, to be inherited: directories of the host, its
 /// root and a program of its, each three times.
 const OPEN: &str = "set -e
 for n in 3 6 9 12 15 18; do
-    eval \"exec $n<'$OUTSIDE/dir' $((n + 1))</ $((n + 2))<'$OUTSIDE/bin/tool'\"
+    eval \"exec $n<'$OUTSIDE/dir' $((n + 1))</ $((n + 2))<'$PROGRAM'\"
 done
 exec \"$@\"";
 
@@ -27,7 +27,8 @@ for p in /proc/[0-9]*; do ls -l $p/fd $p/cwd $p/root; done 2>/dev/null; exit 0";
 fn with_descriptors(attack: &Attack<'_>, words: &[&str]) -> Output {
     let mut command: Command = attack.limited("bash");
     command.args(["-c", OPEN, "bash", env!("CARGO_BIN_EXE_envbox")]).args(words);
-    command.env("OUTSIDE", attack.outside(""));
+    // A static one: a script would be opened again by its interpreter.
+    command.env("OUTSIDE", attack.outside("")).env("PROGRAM", probe());
     attack.watched(command)
 }
 
@@ -40,7 +41,7 @@ fn leaks_nothing(output: Output, attack: &Attack<'_>) {
     assert!(listed.contains("-> /"), "{output}");
     for target in listed.lines().filter_map(|line| line.split_once(" -> ")).map(|(_, t)| t) {
         assert!(!target.starts_with(room), "{target}: {output}");
-        assert!(!target.contains("/tool") && !target.contains("envbox.db"), "{target}: {output}");
+        assert!(!target.contains("/probe") && !target.contains("envbox.db"), "{target}: {output}");
     }
     let sockets = listed.matches("socket:").count();
     assert_eq!(sockets, 0, "a socket of the monitor's: {output}");
