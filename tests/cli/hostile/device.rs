@@ -44,6 +44,13 @@ for_everyone! {
         assert_eq!(attack.run(&["evil", "sh", "-c", line]).succeeds().stdout(), "");
     }
 
+    fn a_device_that_the_caller_mounts_by_name_works(room) {
+        let attack = Attack::new(room);
+        attack.import(&[]);
+        let line = "[ -c /given ] && echo x > /given && [ ! -s /given ]";
+        attack.run(&["-v", "/dev/null:/given", "evil", "sh", "-c", line]).succeeds();
+    }
+
     fn the_devices_of_dev_work_and_are_the_containers_own(room) {
         let attack = Attack::new(room);
         let line = "echo x > /dev/null && head -c 2 /dev/zero | wc -c && head -c 3 /dev/urandom | wc -c
