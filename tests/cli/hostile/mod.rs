@@ -13,6 +13,7 @@ mod mount;
 mod path;
 mod program;
 mod project;
+mod state;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
