@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::fs::{self, Rootfs};
 use crate::id::ContainerId;
 use crate::runtime::spec::{
-    Access, MountSource, MountSpec, NetworkNamespace, ProcessSpec, Propagation, RlimitSpec,
+    Access, Links, MountSource, MountSpec, NetworkNamespace, ProcessSpec, Propagation, RlimitSpec,
     RuntimeSpec, SeccompSpec,
 };
 
@@ -223,6 +223,7 @@ fn name_files(network: NetworkNamespace, scratch: &Path, hostname: &str) -> Resu
                 recursive: false,
                 propagation: Propagation::RPrivate,
                 owner: None,
+                links: Links::Refuse,
             },
             target: PathBuf::from(target),
             access: Access::Writable,
@@ -263,6 +264,7 @@ fn user_mount(request: &MountRequest, settings: &Settings) -> Result<MountSpec> 
                     recursive: bind.recursion != Recursion::Disabled,
                     propagation: propagation(bind.propagation),
                     owner: request.owner,
+                    links: request.links,
                 },
                 target,
                 access,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::id::ContainerName;
 use crate::runtime::capability::{self, CapabilitySet, Selection};
-use crate::runtime::spec::{HostOwner, NetworkNamespace};
+use crate::runtime::spec::{HostOwner, Links, NetworkNamespace};
 
 use super::options::environment::EnvironmentOption;
 use super::options::hostname::Hostname;
@@ -66,6 +66,8 @@ pub struct MountRequest {
     pub option: MountOption,
     /// See [`HostOwner`].
     pub owner: Option<HostOwner>,
+    /// See [`Links`].
+    pub links: Links,
 }
 
 /// What every verb that starts a container can be told.

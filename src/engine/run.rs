@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::error::{Error, Result};
 use crate::id::ContainerName;
 use crate::oci::ExecParameters;
+use crate::runtime::spec::Links;
 
 use super::environment::Variables;
 use super::request::{ContainerOptions, ContainerRequest, MountRequest, Rootfs, Terminal};
@@ -63,7 +64,7 @@ impl Engine {
             Some(user) => user.clone(),
             None => config.user.parse()?,
         };
-        let plain = |option| MountRequest { option, owner: None };
+        let plain = |option| MountRequest { option, owner: None, links: Links::Follow };
         Ok(ContainerRequest {
             rootfs: Rootfs::Image(request.image.clone()),
             commands: vec![command(request, config)?],

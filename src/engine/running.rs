@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::ImageId;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::fs::{self, File};
 use crate::id::{ContainerId, ContainerName};
 
@@ -40,6 +40,8 @@ pub(super) struct RunningFile {
 impl RunningFile {
     /// Writes and locks the file of `running` below the directory `run`.
     pub(super) fn create(run: &Path, running: &Running) -> Result<Self> {
+        fs::ensure_dir(run, 0o700)?;
+        check_own(run)?;
         let folder = run.join(FOLDER);
         fs::ensure_dir(&folder, 0o700)?;
         let path = folder.join(format!("{}.json", running.id));
@@ -57,8 +59,25 @@ impl RunningFile {
     }
 }
 
+/// Refuses a run directory that others can write to: where `/tmp` has to do
+/// they may have made it, with a link in it to files that would be removed as
+/// what a dead monitor left.
+fn check_own(run: &Path) -> Result<()> {
+    let user = rustix::process::geteuid().as_raw();
+    let (Some(entry), Some(found)) = (fs::link_metadata(run)?, fs::metadata(run)?) else {
+        return Ok(());
+    };
+    if entry.uid == user && found.uid == user && found.mode & 0o022 == 0 {
+        return Ok(());
+    }
+    let message = format!("others can write to the run directory {}", run.display());
+    Err(Error::new(Kind::Denied, message)
+        .hint("choose another one: set XDG_RUNTIME_DIR or ENVBOX_RUN to a directory of your own"))
+}
+
 /// All containers that run, in the order of their IDs.
 pub(super) fn list(run: &Path) -> Result<Vec<Running>> {
+    check_own(run)?;
     let folder = run.join(FOLDER);
     let mut all = Vec::new();
     for name in fs::list(&folder)? {

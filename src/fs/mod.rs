@@ -284,6 +284,31 @@ pub fn metadata(path: &Path) -> Result<Option<Metadata>> {
     Ok(absent_is_none(result)?.map(|stat| Metadata::from(&stat)))
 }
 
+/// What lies at `path`, itself if it is a symbolic link; `None` if nothing
+/// does.
+///
+/// # Errors
+/// Those of lstat(2), with the path.
+pub fn link_metadata(path: &Path) -> Result<Option<Metadata>> {
+    let result = rustix::fs::lstat(path).map_err(|error| Error::io("look at", path, error));
+    Ok(absent_is_none(result)?.map(|stat| Metadata::from(&stat)))
+}
+
+/// Opens the regular file at `path` for reading, and tells what was opened;
+/// `None` if nothing lies there, or something else. Does not block on a FIFO.
+///
+/// # Errors
+/// Those of open(2), with the path.
+pub fn open_regular(path: &Path) -> Result<Option<(File, Metadata)>> {
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let opened = opened.map_err(|error| Error::io("open", path, error));
+    let Some(file) = absent_is_none(opened)? else { return Ok(None) };
+    let stat = rustix::fs::fstat(&file).map_err(|error| Error::io("look at", path, error))?;
+    let metadata = Metadata::from(&stat);
+    Ok((metadata.kind == FileKind::Regular).then_some((file, metadata)))
+}
+
 /// `path` made absolute, symbolic links resolved; it must exist.
 ///
 /// # Errors

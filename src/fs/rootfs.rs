@@ -21,6 +21,10 @@ use super::{Dir, FileKind, Metadata, read_limited};
 /// As many as the kernel follows (path_resolution(7)).
 const MAX_SYMLINKS: u32 = 40;
 
+/// openat2(2) answers `EAGAIN` to a path with `..` while anything is renamed
+/// or mounted anywhere, since it cannot tell then whether the path escapes.
+const MAX_RETRIES: u32 = 128;
+
 const IN_ROOT: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
 
 /// A root directory, open; paths given to it are absolute inside it.
@@ -54,8 +58,21 @@ impl Rootfs {
     }
 
     fn openat(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+        self.resolve(path, flags, IN_ROOT)
+    }
+
+    fn resolve(&self, path: &Path, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
         let path = if path.as_os_str().is_empty() { Path::new("/") } else { path };
-        rustix::fs::openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), IN_ROOT)
+        let open = || {
+            rustix::fs::openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+        };
+        for _ in 1..MAX_RETRIES {
+            match open() {
+                Err(Errno::AGAIN) => {}
+                other => return other,
+            }
+        }
+        open()
     }
 
     /// What lies at `path`, symbolic links followed; `None` if nothing does.
@@ -153,6 +170,26 @@ impl Rootfs {
         }
     }
 
+    /// As [`Self::ensure_dir`], with no symbolic link on the way: what is
+    /// mounted there is found again by its path, whatever else is mounted.
+    ///
+    /// # Errors
+    /// `ELOOP` at a symbolic link; `Invalid` if something else lies there.
+    pub fn ensure_plain_dir(&self, path: &Path) -> Result<OwnedFd> {
+        let plain = || {
+            let flags = OFlags::PATH | OFlags::DIRECTORY;
+            self.resolve(path, flags, IN_ROOT | ResolveFlags::NO_SYMLINKS)
+        };
+        let found = match plain() {
+            Err(Errno::NOENT) => {
+                self.create(path, FileKind::Directory)?;
+                plain()
+            }
+            other => other,
+        };
+        found.map_err(|error| self.fail("find the directory", path, error))
+    }
+
     /// What lies at `path`, which must not be a directory; an empty file is
     /// created there, with its parents, where nothing does. An `O_PATH`
     /// descriptor, to be mounted upon.
@@ -195,6 +232,7 @@ impl Rootfs {
                 stack.push(fd);
                 continue;
             }
+            refuse_magic_link(here, &name).map_err(fail)?;
             let target = rustix::fs::readlinkat(&fd, "", Vec::new()).map_err(fail)?;
             let target = OsString::from_vec(target.into_bytes());
             if walk.follow(&target).map_err(|error| error.context(path.display().to_string()))? {
@@ -262,6 +300,18 @@ fn step(here: BorrowedFd<'_>, name: &OsStr, kind: FileKind) -> Result<OwnedFd, E
         }
     }
     open()
+}
+
+/// Fails with `ELOOP` if the symbolic link `name` is a magic one (proc(5)):
+/// its text is a path of the host's.
+fn refuse_magic_link(here: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    match rustix::fs::openat2(here, name, flags, Mode::empty(), resolve) {
+        Err(Errno::LOOP) => Err(Errno::LOOP),
+        // Where a plain link leads is not asked here.
+        _ => Ok(()),
+    }
 }
 
 fn metadata_of(fd: BorrowedFd<'_>) -> Result<Metadata, Errno> {
@@ -332,6 +382,31 @@ mod tests {
         .unwrap();
         assert_eq!(rootfs.read_file(Path::new("/etc/passwd"), 100).unwrap(), None);
         assert!(!rootfs.append(Path::new("/etc/passwd"), b"x").unwrap());
+    }
+
+    #[test]
+    fn a_plain_directory_has_no_link_on_its_way() {
+        let (room, rootfs) = room();
+        rootfs.ensure_plain_dir(Path::new("/proc")).unwrap();
+        assert!(room.path().join("root/proc").is_dir());
+        symlink("etc", room.path().join("root/sys")).unwrap();
+        symlink("missing", room.path().join("root/dev")).unwrap();
+        std::fs::write(room.path().join("root/file"), "").unwrap();
+        for path in ["/sys", "/dev", "/file", "/sys/below"] {
+            assert!(rootfs.ensure_plain_dir(Path::new(path)).is_err(), "{path}");
+        }
+        assert!(!room.path().join("root/missing").exists());
+    }
+
+    #[test]
+    fn creates_nothing_where_a_magic_link_points() {
+        let room = tempfile::tempdir().unwrap();
+        let rootfs = Rootfs::new(Dir::open(Path::new("/")).unwrap());
+        let gone = std::fs::File::create(room.path().join("gone")).unwrap();
+        std::fs::remove_file(room.path().join("gone")).unwrap();
+        let link = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&gone));
+        assert!(rootfs.create(Path::new(&link), FileKind::Directory).is_err());
+        assert_eq!(std::fs::read_dir(room.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -1,5 +1,11 @@
-//! The program: found in the container's `PATH`, executed directly or below
-//! envbox's init.
+//! The program: found in the container's `PATH`, and executed by the small
+//! sealed program of [`crate::sys::init`], as its child or in its place.
+//!
+//! Never by this process itself, whose `/proc/self/exe` is the engine's binary
+//! and whose `/proc/self/fd` holds descriptors of the host's: an image's
+//! command, a symbolic link at it or the interpreter of a script may name them
+//! (CVE-2019-5736, CVE-2024-21626). Behind the sealed program they lead
+//! nowhere.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -18,16 +24,26 @@ pub struct Program {
     candidates: Vec<CString>,
     args: Vec<CString>,
     env: Vec<CString>,
-    init: Option<OwnedFd>,
+    sealed: OwnedFd,
+    role: Role,
+}
+
+/// What the sealed program is to the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Its parent, as the container's init.
+    Init,
+    /// What it was before: only execve(2) lies between them.
+    Launcher,
 }
 
 impl Program {
-    /// Plans the execution of `args` with the environment `env`, below `init`
-    /// (a descriptor of envbox's init) where there is one.
+    /// Plans the execution of `args` with the environment `env` by a
+    /// [`sealed_program`].
     ///
     /// # Errors
     /// `Invalid` if `args` is empty or a string holds a NUL byte.
-    pub fn new(args: &[String], env: &[String], init: Option<OwnedFd>) -> Result<Self> {
+    pub fn new(args: &[String], env: &[String], sealed: (OwnedFd, Role)) -> Result<Self> {
         let Some(command) = args.first() else {
             return Err(Error::invalid("no command to run").hint("name one after the image"));
         };
@@ -43,7 +59,8 @@ impl Program {
         let strings = |texts: &[String]| -> Result<Vec<CString>> {
             texts.iter().map(|text| c_string(text)).collect()
         };
-        Ok(Self { candidates, args: strings(args)?, env: strings(env)?, init })
+        let (sealed, role) = sealed;
+        Ok(Self { candidates, args: strings(args)?, env: strings(env)?, sealed, role })
     }
 
     /// The command as it was given.
@@ -52,34 +69,29 @@ impl Program {
     }
 
     /// Executes it; returns only the errno of the failure. `status` stays
-    /// open in envbox's init, which reports there and then closes it.
+    /// open in the sealed program, which reports there and then closes it.
     pub fn execute(&self, status: &OwnedFd) -> Errno {
-        let path = match self.find() {
-            Ok(path) => path,
-            Err(errno) => return errno,
-        };
-        let error = match &self.init {
-            None => nix::unistd::execve(path, &self.args, &self.env),
-            Some(init) => self.execute_init(init, path, status),
-        };
-        match error {
+        match self.find().and_then(|path| self.execute_sealed(path, status)) {
             Ok(never) => match never {},
             Err(errno) => errno,
         }
     }
 
-    fn execute_init(
+    fn execute_sealed(
         &self,
-        init: &OwnedFd,
         path: &CStr,
         status: &OwnedFd,
     ) -> nix::Result<std::convert::Infallible> {
         rustix::io::fcntl_setfd(status, rustix::io::FdFlags::empty())
             .map_err(|error| Errno::from_raw(error.raw_os_error()))?;
         let number = CString::new(status.as_raw_fd().to_string()).unwrap_or_default();
-        let mut args: Vec<&CStr> = vec![c"envbox-init", number.as_c_str(), path];
+        let name = match self.role {
+            Role::Init => c"envbox-init",
+            Role::Launcher => c"envbox-exec",
+        };
+        let mut args: Vec<&CStr> = vec![name, number.as_c_str(), path];
         args.extend(self.args.iter().map(CString::as_c_str));
-        nix::unistd::fexecve(init, &args, &self.env)
+        nix::unistd::fexecve(&self.sealed, &args, &self.env)
     }
 
     /// The first candidate that can be executed. The errno is that of the

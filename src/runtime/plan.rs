@@ -5,19 +5,19 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::fs::{self, FileKind};
+use crate::fs;
 use crate::sys::process::Namespaces;
 use crate::sys::seccomp::Instruction;
 use nix::sys::resource::Resource;
 
 use super::capability::CapabilitySet;
 use super::credentials::Credentials;
-use super::exec::{self, Program};
+use super::exec::{self, Program, Role};
 use super::idmap::{IdMap, UserNamespace};
 use super::seccomp::{self, CHOWN_SYSCALLS, KernelVersion, Overrides, Subject};
 use super::source::{self, BindOptions};
 use super::spec::{Access, MountSource, MountSpec, NetworkNamespace, RuntimeSpec, SeccompSpec};
-use super::step::{Attachable, Step};
+use super::step::{Attachable, Place, Step};
 
 /// Everything a start needs, ready to run.
 #[derive(Debug)]
@@ -72,8 +72,9 @@ pub fn plan(spec: &RuntimeSpec, rootfs: OwnedFd, environment: &Environment<'_>) 
     }
     process_steps(spec, environment, &mut steps)?;
     let process = &spec.process;
-    let init = process.init.then(|| exec::sealed_program(crate::sys::init::INIT)).transpose()?;
-    let program = Program::new(&process.args, &process.env, init)?;
+    let launcher = exec::sealed_program(crate::sys::init::INIT)?;
+    let role = if process.init { Role::Init } else { Role::Launcher };
+    let program = Program::new(&process.args, &process.env, (launcher, role))?;
     Ok(Plan { namespaces: namespaces(spec), steps, program, unmapped })
 }
 
@@ -95,42 +96,34 @@ fn mount_steps(
     environment: &Environment<'_>,
     steps: &mut Vec<Step>,
 ) -> Result<Option<PathBuf>> {
-    let attach =
-        |mount: Attachable, target: PathBuf, is_dir: bool| Step::Attach { mount, target, is_dir };
+    let attach = |mount, target, place| Step::Attach { mount, target, place };
     let target = fs::clean(&mount.target);
     if target == Path::new("/") {
         return Err(Error::invalid("cannot mount over the root directory of the container"));
     }
     match &mount.source {
-        MountSource::Proc => steps.push(attach(Attachable::Proc, target, true)),
-        MountSource::Sysfs => steps.push(attach(Attachable::Sysfs, target, true)),
+        MountSource::Proc => steps.push(attach(Attachable::Proc, target, Place::PlainDirectory)),
+        MountSource::Sysfs => steps.push(attach(Attachable::Sysfs, target, Place::PlainDirectory)),
         MountSource::Tmpfs { options } => {
             let mut options = options.clone();
             if mount.access != Access::Writable {
                 options.push("ro".into());
             }
             let tmpfs = source::tmpfs(&options)?;
-            steps.push(attach(Attachable::Ready(tmpfs), target, true));
+            steps.push(attach(Attachable::Ready(tmpfs), target, Place::Directory));
         }
-        MountSource::Bind { path, recursive, propagation, owner } => {
-            let is_dir = match fs::metadata(path)? {
-                Some(metadata) => metadata.kind == FileKind::Directory,
-                None => {
-                    return Err(Error::not_found(format!(
-                        "mount source {} does not exist",
-                        path.display()
-                    ))
-                    .hint(format!("create it: mkdir -p {}", path.display())));
-                }
-            };
+        MountSource::Bind { path, recursive, propagation, owner, links } => {
             let options = BindOptions {
                 recursive: *recursive,
                 access: mount.access,
                 propagation: *propagation,
                 owner: *owner,
+                links: *links,
+                user_namespace: environment.user_namespace,
             };
             let bound = source::bind(path, options)?;
-            steps.push(attach(Attachable::Ready(bound.tree), target, is_dir));
+            let place = if bound.is_dir { Place::Directory } else { Place::File };
+            steps.push(attach(Attachable::Ready(bound.tree), target, place));
             return Ok((!bound.is_mapped).then(|| path.clone()));
         }
         MountSource::Devices { shm_size } => {
@@ -146,20 +139,25 @@ fn device_steps(
     user_namespace: UserNamespace,
     steps: &mut Vec<Step>,
 ) -> Result<()> {
-    let mut attach = |mount: Attachable, target: PathBuf, is_dir: bool| {
-        steps.push(Step::Attach { mount, target, is_dir });
+    let mut attach = |mount: Attachable, target: PathBuf, place: Place| {
+        steps.push(Step::Attach { mount, target, place });
     };
-    attach(Attachable::Ready(source::devices(user_namespace)?), dev.to_owned(), true);
-    attach(Attachable::Ready(source::devpts()?), dev.join("pts"), true);
+    let devices = source::devices()?;
+    let devices = match user_namespace {
+        UserNamespace::Inherited => Attachable::Devices(devices, source::device_nodes()?),
+        UserNamespace::Entered => Attachable::Ready(devices),
+    };
+    attach(devices, dev.to_owned(), Place::PlainDirectory);
+    attach(Attachable::Ready(source::devpts()?), dev.join("pts"), Place::PlainDirectory);
     let size = format!("size={shm_size}");
     let options = ["nosuid", "nodev", "noexec", "mode=1777", &size].map(str::to_owned);
     let shm = source::tmpfs(&options)?;
-    attach(Attachable::Ready(shm), dev.join("shm"), true);
-    attach(Attachable::Mqueue, dev.join("mqueue"), true);
+    attach(Attachable::Ready(shm), dev.join("shm"), Place::PlainDirectory);
+    attach(Attachable::Mqueue, dev.join("mqueue"), Place::PlainDirectory);
     if user_namespace == UserNamespace::Entered {
         for (name, ..) in source::DEVICES {
             let node = source::clone_tree(&Path::new("/dev").join(name), false)?;
-            attach(Attachable::Ready(node), dev.join(name), false);
+            attach(Attachable::Ready(node), dev.join(name), Place::File);
         }
     }
     Ok(())

@@ -2,13 +2,17 @@
 //! detached mounts: descriptors of mounts that hang nowhere (fsmount(2),
 //! open_tree(2)). Everything that can fail for a reason of the user's (a
 //! missing directory, a file system without ID maps) fails here, with words.
+//!
+//! No device cgroup stands between root in a container, who may make device
+//! nodes, and the host's disks. So every mount that a node can be made in, or
+//! come along in, has `nodev`; in a user namespace the kernel sees to it.
 
 use std::ffi::{CStr, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
@@ -17,10 +21,10 @@ use rustix::mount::{
 
 use crate::error::{Error, Result};
 use crate::mount::{Mount, Overlay};
-use crate::sys::mount::{MountAttributes, READ_ONLY, set_attributes};
+use crate::sys::mount::{MountAttributes, NO_DEVICES, READ_ONLY, set_attributes};
 
 use super::idmap::{self, UserNamespace};
-use super::spec::{Access, HostOwner, Propagation};
+use super::spec::{Access, HostOwner, Links, Propagation};
 use super::step::c_string;
 
 /// Device nodes of a minimal `/dev`: name, major, minor (devices.txt of the
@@ -76,6 +80,7 @@ pub fn rootfs(mount: &Mount, user_namespace: UserNamespace) -> Result<OwnedFd> {
     match mount {
         Mount::Bind { source, read_only } => {
             let tree = clone_tree(source, true)?;
+            refuse_devices(tree.as_fd(), source, user_namespace)?;
             let access = if *read_only { Access::ReadOnly } else { Access::Writable };
             set_read_only(tree.as_fd(), source, access)?;
             Ok(tree)
@@ -108,7 +113,7 @@ fn mount_overlay(overlay: &Overlay, user_namespace: UserNamespace) -> Result<Own
         fsconfig_set_flag(context.as_fd(), c"userxattr")?;
     }
     fsconfig_create(context.as_fd())?;
-    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
+    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_NODEV)
 }
 
 /// The layers in one option: `:` separates, `\` escapes.
@@ -148,11 +153,13 @@ fn explain_overlay(error: Errno, user_namespace: UserNamespace) -> Error {
 /// # Errors
 /// Those of open_tree(2), with the path.
 pub fn clone_tree(path: &Path, recursive: bool) -> Result<OwnedFd> {
-    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    if recursive {
-        flags |= OpenTreeFlags::AT_RECURSIVE;
-    }
-    open_tree(CWD, path, flags).map_err(|error| Error::io("bind", path, error))
+    let flags = if recursive { OpenTreeFlags::AT_RECURSIVE } else { OpenTreeFlags::empty() };
+    clone_by(path, flags).map_err(|error| Error::io("bind", path, error))
+}
+
+fn clone_by(path: &Path, flags: OpenTreeFlags) -> Result<OwnedFd, Errno> {
+    let always = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    open_tree(CWD, path, always | flags)
 }
 
 fn set_read_only(tree: BorrowedFd<'_>, path: &Path, access: Access) -> Result<()> {
@@ -163,6 +170,17 @@ fn set_read_only(tree: BorrowedFd<'_>, path: &Path, access: Access) -> Result<()
     };
     let attributes = MountAttributes { set: READ_ONLY, recursive, ..MountAttributes::default() };
     set_attributes(tree, &attributes).map_err(|error| Error::io("make read-only", path, error))
+}
+
+/// Sets `nodev` on a tree of the host's. In a user namespace the caller may
+/// open there what they may open outside, and make no node.
+fn refuse_devices(tree: BorrowedFd<'_>, path: &Path, user_namespace: UserNamespace) -> Result<()> {
+    if user_namespace == UserNamespace::Entered {
+        return Ok(());
+    }
+    let attributes =
+        MountAttributes { set: NO_DEVICES, recursive: true, ..MountAttributes::default() };
+    set_attributes(tree, &attributes).map_err(|error| Error::io("set nodev on", path, error))
 }
 
 /// How a path of the host is bound.
@@ -176,6 +194,10 @@ pub struct BindOptions {
     pub propagation: Propagation,
     /// Whose files appear as root's.
     pub owner: Option<HostOwner>,
+    /// What a symbolic link at the path means.
+    pub links: Links,
+    /// Who sees to it that no device is opened.
+    pub user_namespace: UserNamespace,
 }
 
 /// A path of the host, ready to be attached.
@@ -183,6 +205,8 @@ pub struct BindOptions {
 pub struct Bound {
     /// Detached.
     pub tree: OwnedFd,
+    /// Whether it is a directory.
+    pub is_dir: bool,
     /// Whether the owner is shown as was asked. A file system without
     /// ID-mapped mounts cannot, and the files keep their owners.
     pub is_mapped: bool,
@@ -193,7 +217,12 @@ pub struct Bound {
 /// # Errors
 /// Those of the kernel, with the path.
 pub fn bind(path: &Path, options: BindOptions) -> Result<Bound> {
-    let tree = clone_tree(path, options.recursive)?;
+    let (tree, kind) = clone_source(path, options)?;
+    let is_dir = kind == FileType::Directory;
+    if is_dir {
+        // A device that is named itself is meant.
+        refuse_devices(tree.as_fd(), path, options.user_namespace)?;
+    }
     let is_mapped = match options.owner {
         Some(owner) => map_owner(tree.as_fd(), path, owner)?,
         None => true,
@@ -210,7 +239,26 @@ pub fn bind(path: &Path, options: BindOptions) -> Result<Bound> {
     let attributes = MountAttributes { propagation, recursive, ..MountAttributes::default() };
     set_attributes(&tree, &attributes)
         .map_err(|error| Error::io("set the propagation of", path, error))?;
-    Ok(Bound { tree, is_mapped })
+    Ok(Bound { tree, is_dir, is_mapped })
+}
+
+/// What it is, is asked of the copy: who can write to the folder may put
+/// something else at the path meanwhile.
+fn clone_source(path: &Path, options: BindOptions) -> Result<(OwnedFd, FileType)> {
+    let mut flags = OpenTreeFlags::empty();
+    flags.set(OpenTreeFlags::AT_RECURSIVE, options.recursive);
+    flags.set(OpenTreeFlags::AT_SYMLINK_NOFOLLOW, options.links == Links::Refuse);
+    let tree = clone_by(path, flags).map_err(|error| match error {
+        Errno::NOENT => Error::not_found(format!("mount source {} does not exist", path.display()))
+            .hint(format!("create it: mkdir -p {}", path.display())),
+        error => Error::io("bind", path, error),
+    })?;
+    let stat = rustix::fs::fstat(&tree).map_err(|error| Error::io("look at", path, error))?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Symlink => Err(Error::invalid(format!("{} is a symbolic link", path.display()))
+            .hint("move it away: it may lead to a place of somebody else's choice")),
+        kind => Ok((tree, kind)),
+    }
 }
 
 /// False if the file system has no ID-mapped mounts (mount_setattr(2)).
@@ -225,7 +273,7 @@ fn map_owner(tree: BorrowedFd<'_>, path: &Path, owner: HostOwner) -> Result<bool
     }
 }
 
-/// An empty tmpfs with `options` as mount(8) names them.
+/// An empty tmpfs with `options` as mount(8) names them; `dev` has no effect.
 ///
 /// # Errors
 /// `Invalid`, with the options, if the kernel takes them not.
@@ -240,6 +288,7 @@ pub fn tmpfs(options: &[String]) -> Result<OwnedFd> {
             own.push((c_string(key)?, c_string(value)?));
         }
     }
+    attributes |= MountAttrFlags::MOUNT_ATTR_NODEV;
     let own: Vec<(&CStr, &CStr)> =
         own.iter().map(|(key, value)| (key.as_c_str(), value.as_c_str())).collect();
     new_filesystem(c"tmpfs", &own, attributes).map_err(|error| {
@@ -267,35 +316,73 @@ fn mount_attribute(option: &str) -> Option<(MountAttrFlags, bool)> {
     })
 }
 
-/// A minimal `/dev`: links, directories, and the device nodes unless a user
-/// namespace forbids to make them (the child then binds the host's).
+/// A minimal `/dev`: links, directories, and a file for each device node to
+/// be mounted upon.
 ///
 /// # Errors
 /// Those of the kernel.
-pub fn devices(user_namespace: UserNamespace) -> Result<OwnedFd> {
+pub fn devices() -> Result<OwnedFd> {
     let options = ["nosuid", "strictatime", "mode=755", "size=65536k"].map(str::to_owned);
     let dev = tmpfs(&options)?;
-    fill_devices(dev.as_fd(), user_namespace)
-        .map_err(|error| Error::io_named("cannot fill /dev", error))?;
+    fill_devices(dev.as_fd()).map_err(|error| Error::io_named("cannot fill /dev", error))?;
     Ok(dev)
 }
 
-fn fill_devices(dev: BorrowedFd<'_>, user_namespace: UserNamespace) -> Result<(), Errno> {
+fn fill_devices(dev: BorrowedFd<'_>) -> Result<(), Errno> {
     for (name, target) in DEVICE_LINKS {
         rustix::fs::symlinkat(target, dev, name)?;
     }
     for name in ["pts", "shm", "mqueue"] {
         rustix::fs::mkdirat(dev, name, Mode::from_raw_mode(0o755))?;
     }
-    if user_namespace == UserNamespace::Entered {
-        return Ok(());
+    for (name, ..) in DEVICES {
+        let mode = Mode::from_raw_mode(0o666);
+        rustix::fs::mknodat(dev, name, FileType::RegularFile, mode, 0)?;
     }
+    Ok(())
+}
+
+/// The device nodes, made: the only mount of a container's in which one can
+/// be opened. Where a user namespace forbids to make them the host's are bound
+/// instead.
+///
+/// # Errors
+/// Those of the kernel.
+pub fn device_nodes() -> Result<OwnedFd> {
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    make_nodes(attributes).map_err(|error| Error::io_named("cannot make the devices", error))
+}
+
+fn make_nodes(attributes: MountAttrFlags) -> Result<OwnedFd, Errno> {
+    let nodes = new_filesystem(c"tmpfs", &[(c"size", c"4096"), (c"mode", c"0700")], attributes)?;
     let mode = Mode::from_raw_mode(0o666);
     for (name, major, minor) in DEVICES {
         let device = rustix::fs::makedev(major, minor);
-        rustix::fs::mknodat(dev, name, FileType::CharacterDevice, mode, device)?;
+        rustix::fs::mknodat(&nodes, name, FileType::CharacterDevice, mode, device)?;
         // The umask has taken bits away.
-        rustix::fs::chmodat(dev, name, mode, AtFlags::empty())?;
+        rustix::fs::chmodat(&nodes, name, mode, AtFlags::empty())?;
+    }
+    Ok(nodes)
+}
+
+/// Hangs `dev` upon `target` and the device nodes into it: single files of the
+/// file system `nodes`, which ends up below `dev`, out of reach.
+///
+/// # Errors
+/// Those of the kernel.
+pub fn attach_devices(
+    (dev, nodes): (BorrowedFd<'_>, BorrowedFd<'_>),
+    target: BorrowedFd<'_>,
+) -> Result<(), Errno> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    // Only of what is attached can a part be had (open_tree(2)).
+    attach(nodes, target)?;
+    attach(dev, nodes)?;
+    for (name, ..) in DEVICES {
+        let node = open_tree(nodes, name, flags)?;
+        let place = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let place = rustix::fs::openat(dev, name, place, Mode::empty())?;
+        attach(node.as_fd(), place.as_fd())?;
     }
     Ok(())
 }

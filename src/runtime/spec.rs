@@ -80,6 +80,8 @@ pub enum MountSource {
         propagation: Propagation,
         /// Whose files appear as the container's root's.
         owner: Option<HostOwner>,
+        /// What a symbolic link at the very path means.
+        links: Links,
     },
     /// An empty file system in memory.
     Tmpfs {
@@ -96,6 +98,17 @@ pub enum MountSource {
         /// Size of `/dev/shm` in bytes.
         shm_size: u64,
     },
+}
+
+/// What a symbolic link at the end of a mount's source means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Links {
+    /// It is the caller's way to name a place.
+    #[default]
+    Follow,
+    /// Somebody else may have put it there.
+    Refuse,
 }
 
 /// Mount propagation (Documentation/filesystems/sharedsubtree); with `R` also

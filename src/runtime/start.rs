@@ -11,7 +11,7 @@ use crate::sys::process::{self, Child};
 
 use super::channel::{self, Report};
 use super::plan::Plan;
-use super::step::Progress;
+use super::step::{Place, Progress, Step};
 
 /// A program that runs.
 #[derive(Debug)]
@@ -106,11 +106,15 @@ fn wait(plan: &Plan, socket: &OwnedFd) -> Result<Option<OwnedFd>, StartError> {
 
 fn explain_step(plan: &Plan, number: u32, errno: i32) -> Error {
     let step = plan.steps.get(number as usize).map(ToString::to_string).unwrap_or_default();
+    let errno_is_link = errno == libc::ELOOP;
     let errno = std::io::Error::from_raw_os_error(errno);
     let error = Error::io_named(format!("cannot {step}"), errno);
     match plan.steps.get(number as usize) {
-        Some(super::step::Step::Limit { .. }) => {
+        Some(Step::Limit { .. }) => {
             error.hint("only a privileged user can raise a hard limit; ask for less, or for none")
+        }
+        Some(Step::Attach { place: Place::PlainDirectory, .. }) if errno_is_link => {
+            error.hint("that path of the image must be a directory, not a symbolic link")
         }
         _ => error,
     }

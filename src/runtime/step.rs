@@ -54,8 +54,8 @@ pub enum Step {
         mount: Attachable,
         /// Where.
         target: PathBuf,
-        /// Whether that is a directory.
-        is_dir: bool,
+        /// What has to be there, and is made if nothing is.
+        place: Place,
     },
     /// Cover a path.
     Mask(PathBuf),
@@ -89,11 +89,26 @@ pub enum Step {
     CloseDescriptors(Vec<i32>),
 }
 
+/// What a mount is hung upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A directory.
+    Directory,
+    /// A directory to which no symbolic link leads. Were `/proc` a link, its
+    /// way could lead elsewhere once `/dev` is mounted: procfs would be in one
+    /// place, and what masks it in another.
+    PlainDirectory,
+    /// Anything else.
+    File,
+}
+
 /// A mount that is ready, or one that only the new namespaces can make.
 #[derive(Debug)]
 pub enum Attachable {
     /// Made by the parent.
     Ready(OwnedFd),
+    /// `/dev` and the file system of its device nodes.
+    Devices(OwnedFd, OwnedFd),
     /// procfs of this PID namespace.
     Proc,
     /// sysfs of this network namespace.
@@ -141,10 +156,13 @@ impl Step {
                 mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
             }
             Self::AttachRoot { mount, at } => attach_root(mount.as_fd(), at, progress),
-            Self::Attach { mount, target, is_dir } => {
+            Self::Attach { mount, target, place } => {
                 let rootfs = progress.rootfs()?;
-                let target =
-                    if *is_dir { rootfs.ensure_dir(target) } else { rootfs.ensure_file(target) };
+                let target = match place {
+                    Place::Directory => rootfs.ensure_dir(target),
+                    Place::PlainDirectory => rootfs.ensure_plain_dir(target),
+                    Place::File => rootfs.ensure_file(target),
+                };
                 mount.attach(target.map_err(|error| errno_of_chain(&error))?.as_fd())
             }
             Self::Mask(path) => mask(progress.rootfs()?, path),
@@ -216,6 +234,9 @@ impl Attachable {
             | MountAttrFlags::MOUNT_ATTR_NOEXEC;
         let made = match self {
             Self::Ready(mount) => return source::attach(mount.as_fd(), target),
+            Self::Devices(dev, nodes) => {
+                return source::attach_devices((dev.as_fd(), nodes.as_fd()), target);
+            }
             Self::Proc => source::new_filesystem(c"proc", &[], quiet)?,
             Self::Mqueue => source::new_filesystem(c"mqueue", &[], quiet)?,
             Self::Sysfs => {
@@ -235,6 +256,7 @@ impl fmt::Display for Attachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Ready(_) => "a prepared mount",
+            Self::Devices(..) => "the devices",
             Self::Proc => "proc",
             Self::Sysfs => "sysfs",
             Self::Mqueue => "mqueue",

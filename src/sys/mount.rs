@@ -21,6 +21,9 @@ pub struct MountAttributes<'fd> {
 /// Refuses writes.
 pub const READ_ONLY: u64 = libc::MOUNT_ATTR_RDONLY;
 
+/// Refuses to open device nodes.
+pub const NO_DEVICES: u64 = libc::MOUNT_ATTR_NODEV;
+
 /// `struct mount_attr` of linux/mount.h.
 #[repr(C)]
 struct RawAttributes {

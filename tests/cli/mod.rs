@@ -1,6 +1,7 @@
 //! The command line, end to end: one file a verb.
 
 mod export;
+mod hostile;
 mod image_inspect;
 mod image_list;
 mod image_remove;

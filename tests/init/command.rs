@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use envbox::sys::init::INIT;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
@@ -68,6 +68,22 @@ fn tells_the_errno_of_a_failed_execve() {
             assert_eq!(running.exit_code(), Some(*code), "{place:?} {path}");
         }
     });
+}
+
+#[test]
+fn becomes_the_command_under_its_second_name() {
+    let run = |path: &str| {
+        let script = "exec -a envbox-exec \"$0\" 3 \"$1\" sh -c 'echo $$; exit 4' 3>&2";
+        let mut shell = Command::new("/bin/bash");
+        shell.args(["-c", script, PROGRAM, path]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = shell.spawn().expect("a shell starts");
+        (child.id(), child.wait_with_output().expect("ends"))
+    };
+    let (id, output) = run("/bin/sh");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), id.to_string());
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(4), &b""[..]));
+    let (_, output) = run("/nonexistent");
+    assert_eq!((output.status.code(), output.stderr), (Some(127), i32::to_ne_bytes(2).to_vec()));
 }
 
 #[test]

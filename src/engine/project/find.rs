@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
-use crate::fs::{self, FileKind};
+use crate::fs::{self, FileKind, Metadata};
 use crate::reference::ImageRef;
 
 use super::{FILE_NAME, Project, candidates, render};
+
+/// More is no file of a project's.
+const MAX_FILE: u64 = 1 << 20;
 
 /// A project, its paths absolute, and the folder of its file.
 #[derive(Clone, Debug)]
@@ -36,22 +39,7 @@ impl Engine {
     /// found: it decides what is mounted and run. Those of [`Project::parse`].
     pub fn find_project(&self) -> Result<FoundProject> {
         for file in candidates(&self.settings.working_directory) {
-            let Some(found) = fs::metadata(&file)? else { continue };
-            if found.kind != FileKind::Regular {
-                continue;
-            }
-            let sudo = self.settings.sudo.map(|sudo| sudo.uid);
-            if ![Some(0), Some(self.settings.caller.uid), sudo].contains(&Some(found.uid)) {
-                return Err(Error::new(
-                    Kind::Denied,
-                    format!("{} belongs to somebody else (uid {})", file.display(), found.uid),
-                )
-                .hint(
-                    "it says what is mounted and run: read it, then name the image yourself, \
-                     as in `envbox shell IMAGE --mount .`",
-                ));
-            }
-            let text = fs::read_to_string(&file)?;
+            let Some(text) = self.read_own(&file)? else { continue };
             let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
             let project = Project::parse(&file.display().to_string(), &text)?.absolute(&folder);
             return Ok(FoundProject { project, folder });
@@ -60,6 +48,39 @@ impl Engine {
             "no image is named, and there is no {FILE_NAME} here or above"
         ))
         .hint("name one, as in `envbox shell IMAGE`, or write the file: envbox init"))
+    }
+
+    /// The text of the regular file at `path`, if there is one. Its owner, and
+    /// that of a symbolic link that leads to it, is asked of what is read: in
+    /// a folder that others can write to it may change at any time.
+    fn read_own(&self, path: &Path) -> Result<Option<String>> {
+        let Some(entry) = fs::link_metadata(path)? else { return Ok(None) };
+        if !matches!(entry.kind, FileKind::Regular | FileKind::Symlink) {
+            return Ok(None);
+        }
+        self.check_owner(path, &entry)?;
+        let Some((file, found)) = fs::open_regular(path)? else { return Ok(None) };
+        self.check_owner(path, &found)?;
+        let bytes = fs::read_limited(file, MAX_FILE, FILE_NAME)?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            Error::invalid(format!("{} is not UTF-8", path.display())).because(error)
+        })?;
+        Ok(Some(text))
+    }
+
+    fn check_owner(&self, path: &Path, found: &Metadata) -> Result<()> {
+        let sudo = self.settings.sudo.map(|sudo| sudo.uid);
+        if [Some(0), Some(self.settings.caller.uid), sudo].contains(&Some(found.uid)) {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::Denied,
+            format!("{} belongs to somebody else (uid {})", path.display(), found.uid),
+        )
+        .hint(
+            "it says what is mounted and run: read it, then name the image yourself, \
+             as in `envbox shell IMAGE --mount .`",
+        ))
     }
 
     /// Tells before anything is asked that there is a file already.

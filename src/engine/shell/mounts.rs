@@ -12,7 +12,7 @@ use crate::engine::profile::Profile;
 use crate::engine::request::MountRequest;
 use crate::error::{Error, Result};
 use crate::fs::{self, Dir, FileKind, Metadata};
-use crate::runtime::spec::HostOwner;
+use crate::runtime::spec::{HostOwner, Links};
 
 use super::ShellRequest;
 
@@ -53,7 +53,7 @@ impl Engine {
             }
             MountKind::Volume(_) | MountKind::Tmpfs(_) => None,
         };
-        Ok(MountRequest { option: option.clone(), owner })
+        Ok(MountRequest { option: option.clone(), owner, links: Links::Follow })
     }
 
     /// Who ran sudo, if `found` is theirs: root's map is for those who own the
@@ -76,7 +76,9 @@ impl Engine {
         let mut mounts = vec![bind(path.to_owned(), &profile.shell.builddir, owner)];
         if let Some(target) = &profile.shell.tmp {
             ensure_tmp(path, owner)?;
-            mounts.push(bind(path.join("tmp"), target, owner));
+            // Who builds there can put a link in its place at any time.
+            let tmp = bind(path.join("tmp"), target, owner);
+            mounts.push(MountRequest { links: Links::Refuse, ..tmp });
         }
         Ok(mounts)
     }
@@ -94,7 +96,7 @@ fn bind(source: PathBuf, target: &str, owner: Option<HostOwner>) -> MountRequest
             relabel: None,
         }),
     };
-    MountRequest { option, owner }
+    MountRequest { option, owner, links: Links::Follow }
 }
 
 /// Makes `tmp` in the builddir if it is missing. A symbolic link there is
@@ -109,10 +111,11 @@ fn ensure_tmp(builddir: &Path, owner: Option<HostOwner>) -> Result<()> {
                 .hint("move it away, or mount another one: -v DIRECTORY:/var/tmp"))
         }
         None => {
-            dir.create_dir(name)?;
-            dir.set_mode(name, 0o1777)?;
+            // By descriptor: the name may be another's link in a moment.
+            let (tmp, itself) = (dir.create_dir(name)?, std::ffi::OsStr::new("."));
+            tmp.set_mode(itself, 0o1777)?;
             match owner {
-                Some(owner) => dir.set_owner(name, fs::Owner { uid: owner.uid, gid: owner.gid }),
+                Some(owner) => tmp.set_owner(itself, fs::Owner { uid: owner.uid, gid: owner.gid }),
                 None => Ok(()),
             }
         }

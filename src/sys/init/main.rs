@@ -24,8 +24,13 @@ const EXIT_CANNOT_EXECUTE: i32 = 126;
 /// There is no such command.
 const EXIT_NOT_FOUND: i32 = 127;
 
+/// The name under which there is no init, only the command.
+const LAUNCHER: &[u8] = b"envbox-exec\0";
+
 /// What init was told to run.
 struct Command {
+    /// Whether there is to be no init, only the command.
+    replaces_init: bool,
     status_fd: i32,
     path: *const c_char,
     argv: *const *const c_char,
@@ -39,6 +44,9 @@ unsafe extern "C" fn start(stack: *const usize) -> ! {
     let Some(command) = (unsafe { parse(stack) }) else { kernel::exit(EXIT_INIT) };
     if kernel::set_close_on_exec(command.status_fd).is_err() {
         kernel::exit(EXIT_INIT);
+    }
+    if command.replaces_init {
+        execute(&command);
     }
     kernel::set_blocked(kernel::ALL);
     // Not only for the command: with SIGCHLD ignored the kernel would reap in
@@ -62,7 +70,7 @@ unsafe extern "C" fn start(stack: *const usize) -> ! {
     }
 }
 
-/// Reads `envbox-init STATUS_FD PATH ARG0 [ARG...]`.
+/// Reads `envbox-init|envbox-exec STATUS_FD PATH ARG0 [ARG...]`.
 ///
 /// # Safety
 /// `stack` is the initial stack of a process.
@@ -77,8 +85,19 @@ unsafe fn parse(stack: *const usize) -> Option<Command> {
         let argv = stack.add(1).cast::<*const c_char>();
         let status_fd = parse_descriptor(*argv.add(1))?;
         let envp = argv.add(argc + 1);
-        Some(Command { status_fd, path: *argv.add(2), argv: argv.add(3), envp })
+        let replaces_init = is_text(*argv, LAUNCHER);
+        Some(Command { replaces_init, status_fd, path: *argv.add(2), argv: argv.add(3), envp })
     }
+}
+
+/// Whether a C string is `expected`, which ends with its NUL.
+///
+/// # Safety
+/// `text` is a C string.
+unsafe fn is_text(text: *const c_char, expected: &[u8]) -> bool {
+    // SAFETY: a byte is read only after all before it were equal to those of
+    // `expected`, whose only NUL is the last: never past the NUL of `text`.
+    expected.iter().enumerate().all(|(at, byte)| unsafe { *text.add(at) } as u8 == *byte)
 }
 
 /// Parses a decimal descriptor number that is not one of the standard three.
@@ -110,6 +129,11 @@ fn run(command: &Command) -> ! {
     // that takes the terminal would be stopped by it.
     kernel::take_foreground(kernel::process_id());
     kernel::set_blocked(kernel::NONE);
+    execute(command)
+}
+
+/// Becomes the command as this process is.
+fn execute(command: &Command) -> ! {
     // SAFETY: the three pointers come from the initial stack, which the kernel
     // filled with null-terminated strings and arrays.
     let errno = unsafe { kernel::execute(command.path, command.argv, command.envp) };

@@ -12,7 +12,14 @@
 //!
 //! ```text
 //! envbox-init STATUS_FD PATH ARG0 [ARG...]      (environment: the command's)
+//! envbox-exec STATUS_FD PATH ARG0 [ARG...]
 //! ```
+//!
+//! Under the second name it is no init: it becomes the command, as it is. Even
+//! then the command is executed from here and not from the engine, so that
+//! `/proc/self/exe` and `/proc/self/fd/N`, which an image may name as its
+//! command or as the interpreter of a script, lead to nothing of the host's.
+//! What follows is of the first name, but for `STATUS_FD` and `PATH`.
 //!
 //! Whoever executes it has already made the session, the controlling terminal
 //! on descriptor 0 (if there is one), the user, the capabilities, the working
