@@ -41,14 +41,16 @@ where
     let client = if told.is_ok() { watch(client, &pidfd) } else { None };
     if client.is_none() {
         kill(&pidfd, rustix::process::Signal::KILL);
-        if let Some(terminal) = &terminal {
-            terminal.restore_for_another();
-        }
     }
     let status = exit_status(pid);
     (orders.finish)(Some(status));
-    if let Some(client) = client {
-        let _ = send(&client, &ToClient::Exited(status), None);
+    let told = client.is_some_and(|client| {
+        // A client that went takes the container's terminal along, which ends
+        // the container: either may be seen first.
+        send(&client, &ToClient::Exited(status), None).is_ok()
+    });
+    if let (false, Some(terminal)) = (told, &terminal) {
+        terminal.restore_for_another();
     }
     0
 }

@@ -72,7 +72,7 @@ for_everyone! {
         let status = echo.stdout(full.try_clone().unwrap()).stderr(Stdio::null()).status().unwrap();
         assert_eq!(status.code(), Some(4));
         let status = room.command(&["profile", "ls"]).stdout(full).stderr(Stdio::null()).status().unwrap();
-        assert_eq!(status.code(), Some(125));
+        assert_eq!(status.code(), Some(1));
     }
 
     fn input_passes_by_i_and_ends(room) {

@@ -364,6 +364,8 @@ for_everyone! {
         let mut terminal = Terminal::start(&run(room, &["-t", "base", "sh", "-c", "test -t 0 -a -t 1 && tty; echo rea''dy; exec sleep 100"]));
         terminal.expect("/dev/pts/0");
         terminal.expect("ready");
+        // The shell has a handler; sleep has none, and is PID 1.
+        descendant(terminal.pid(), "sleep");
         // It ignores Ctrl-C, but not for ever.
         eventually("it is killed", || {
             terminal.signal(Signal::SIGINT);
