@@ -29,7 +29,25 @@ for_everyone! {
         let words = ["export", "-o", "a.tar", "--exclude", "passwd", "--exclude-from", "patterns"];
         room.envbox(&[&words[..], &["a"]].concat()).succeeds().quietly();
         assert_eq!(members(room, "a.tar"), ["./", "bin/", "etc/", "etc/again"]);
-        room.envbox(&["export", "--exclude-from", "gone", "a"]).exits(1).warns("gone");
+        room.envbox(&["export", "--exclude-from", "gone", "a"])
+            .exits(1)
+            .warns("gone: No such file")
+            .warns("hint: ");
+    }
+
+    fn export_reads_patterns_as_import_does(room) {
+        imported(room, "a", 1_000_000_000);
+        let list = room.work().join("patterns");
+        std::fs::write(&list, "bin/*\npasswd\n").unwrap();
+        let mut command = room.command(&["export", "-o", "a.tar", "--exclude-from=-", "a"]);
+        command.stdin(std::fs::File::open(&list).unwrap());
+        room.run(command).succeeds().quietly();
+        assert_eq!(members(room, "a.tar"), ["./", "bin/", "etc/", "etc/again"]);
+        room.envbox(&["export", "-o", "b.tar", "--exclude=etc/", "a"])
+            .succeeds()
+            .warns("match nothing: etc/");
+        std::fs::File::create(&list).unwrap().set_len((16 << 20) + 1).unwrap();
+        room.envbox(&["export", "--exclude-from=patterns", "a"]).exits(1).warns("is larger than");
     }
 
     fn export_replaces_files_and_nothing_else(room) {
