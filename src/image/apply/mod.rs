@@ -240,9 +240,7 @@ impl<'a> Extractor<'a> {
         for path in self.unlisted.into_paths() {
             self.applied.report.note(Topic::ImplicitDirectory, &path);
         }
-        if self.aside.dir().is_some() {
-            self.applied.overrides.retain(|path| !self.aside.has(path));
-        }
+        self.applied.overrides.retain(|path| !self.aside.has(path));
         self.aside.clear()?;
         Ok(self.applied)
     }

@@ -305,6 +305,7 @@ fn a_hard_link_to_what_is_left_out_is_the_file() {
     let room = tempfile::tempdir().unwrap();
     let excludes = ExcludeSet::parse([&b"/out"[..]]).unwrap();
     let members = [
+        dir(""),
         dir("out"),
         file("out/a", b"old"),
         file("out/a", b"data"),
@@ -316,6 +317,8 @@ fn a_hard_link_to_what_is_left_out_is_the_file() {
         link("l", "out/l"),
         beside("out/null"),
         link("null", "out/null"),
+        beside("zero"),
+        link("out/zero", "zero"),
         link("out/dangling", "out/none"),
         link("out/directory", "out"),
         // Of one that stays, a name that is left out.
@@ -337,8 +340,10 @@ fn a_hard_link_to_what_is_left_out_is_the_file() {
         assert_eq!(look(name).inode, look(other).inode, "{name}");
         assert_eq!((look(name).links, look(name).mtime.seconds), (links, 77), "{name}");
     }
-    assert!(applied.overrides.has_node(b"null") && !applied.overrides.has(b"out/null"));
-    assert_eq!(applied.report.count(Topic::Overridden), 1);
+    let beside = ["null", "zero", "out/null", "out/zero"];
+    let is_beside = beside.map(|path| applied.overrides.has(path.as_bytes()));
+    assert_eq!(is_beside, [true, true, false, false]);
+    assert_eq!(applied.report.count(Topic::Overridden), 2);
     assert_eq!(applied.report.count(Topic::Replaced), 0);
     let members = [file("out/f", b""), dir("out/f"), link("h", "out/f")];
     let room = tempfile::tempdir().unwrap();
