@@ -2,28 +2,23 @@
 //! canonical tar, which `import` takes again.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
-use crate::fs;
-use crate::image::exclude::exclude_from_lines;
 use crate::image::{self, Counters, ExcludeSet, ImportOptions, Report};
 use crate::mount::{Mount, Overlay};
 use crate::runtime::source;
 use crate::store::{ContainerRecord, ImageRecord, Store};
 
-use super::{Engine, TarOutput, launch, save};
+use super::{Engine, ExcludeOptions, TarOutput, launch, save};
 
 /// What is to be exported, and how.
 #[derive(Clone, Debug)]
 pub struct ExportRequest {
     /// A kept container, else an image.
     pub source: String,
-    /// Patterns by GNU tar's rules.
-    pub exclude: Vec<String>,
-    /// Files of such patterns, one a line.
-    pub exclude_from: Vec<PathBuf>,
+    /// What is left out.
+    pub excludes: ExcludeOptions,
 }
 
 impl Engine {
@@ -32,22 +27,13 @@ impl Engine {
     /// # Errors
     /// `NotFound`; those of reading and of the output.
     pub fn export(&self, request: &ExportRequest, output: TarOutput<'_>) -> Result<Report> {
+        let patterns = self.exclude_patterns(&request.excludes, false)?;
         let options = ImportOptions {
-            excludes: self.export_excludes(request)?,
+            excludes: ExcludeSet::parse(patterns.iter().map(Vec::as_slice))?,
             epoch: self.settings.epoch,
             counters: Arc::new(Counters::default()),
         };
         output.fill(&self.settings, |output| self.write_rootfs(&request.source, &options, output))
-    }
-
-    fn export_excludes(&self, request: &ExportRequest) -> Result<ExcludeSet> {
-        let mut patterns: Vec<Vec<u8>> =
-            request.exclude.iter().map(|pattern| pattern.clone().into_bytes()).collect();
-        for file in &request.exclude_from {
-            let text = fs::read(&self.settings.absolute(file))?;
-            patterns.extend(exclude_from_lines(&text).map(<[u8]>::to_vec));
-        }
-        ExcludeSet::parse(patterns.iter().map(Vec::as_slice))
     }
 
     fn write_rootfs(

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::super::profile::SearchPath;
 use super::super::{ContainerStatus, ImportRequest, ImportSource, Inspected, Settings, Sizes};
 use super::*;
-use crate::fs::{Dir, FileKind, Timestamp};
+use crate::fs::{self, Dir, FileKind, Timestamp};
 use crate::image::TarReader;
 use crate::runtime::idmap::Caller;
 use crate::store::{ContainerState, StorePaths};
@@ -78,8 +78,7 @@ fn a_container_is_exported_as_it_is_seen() {
     let engine = engine(room.path());
     put_container(&engine, room.path());
     let export = |source: &str| {
-        let request =
-            ExportRequest { source: source.into(), exclude: Vec::new(), exclude_from: Vec::new() };
+        let request = ExportRequest { source: source.into(), excludes: ExcludeOptions::default() };
         let mut tar = Vec::new();
         engine.export(&request, TarOutput::Stream(&mut tar)).unwrap();
         members(&tar)

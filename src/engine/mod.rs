@@ -6,6 +6,7 @@ mod bundle;
 mod changes;
 mod containers;
 mod environment;
+mod excludes;
 mod export;
 mod fallback;
 mod host;
@@ -36,6 +37,7 @@ use crate::error::{Error, Kind, Result};
 use crate::store::Store;
 
 pub use containers::{ContainerStatus, ContainerSummary};
+pub use excludes::ExcludeOptions;
 pub use export::ExportRequest;
 pub use host::Host;
 pub use images::{ImageFilter, NamePattern};

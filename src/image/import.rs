@@ -8,7 +8,7 @@ use crate::digest::DiffId;
 use crate::error::{Error, Result};
 use crate::fs::{self, Dir, Timestamp};
 
-use super::apply::{Applied, ApplyOptions, apply};
+use super::apply::{Applied, ApplyOptions, LeftOut, apply};
 use super::compress::open_compressed;
 use super::exclude::ExcludeSet;
 use super::layer::LayerTarget;
@@ -16,6 +16,7 @@ use super::overrides::Overrides;
 use super::pipeline::{self, Through, WriterSink};
 use super::read::TarReader;
 use super::report::{Counters, Report};
+use super::unmapped::UnmappedOwners;
 use super::walk::{Sink, TreeSource, WalkOptions, write_tree};
 
 /// Of what a foreign archive is read by, in bytes.
@@ -39,6 +40,7 @@ impl ImportOptions {
             excludes: Some(&self.excludes),
             epoch: self.epoch,
             counters: Some(&self.counters),
+            unmapped: None,
         }
     }
 }
@@ -73,7 +75,7 @@ pub fn import_directory(
     options: &ImportOptions,
 ) -> Result<LayerSummary> {
     let source = source.duplicate()?;
-    let walk = options.walk();
+    let walk = WalkOptions { unmapped: Some(UnmappedOwners::of_process()?), ..options.walk() };
     let produce = |sink: &mut pipeline::ChunkSink| {
         let source = TreeSource { dir: &source, overrides: Overrides::default() };
         write_tree(source, &walk, sink)
@@ -127,7 +129,8 @@ pub fn write_canonical(
 ) -> Result<Report> {
     let source = TreeSource { dir: source, overrides: Overrides::default() };
     let mut sink = WriterSink::new(output);
-    let walked = write_tree(source, &options.walk(), &mut sink)?;
+    let walk = WalkOptions { unmapped: Some(UnmappedOwners::of_process()?), ..options.walk() };
+    let walked = write_tree(source, &walk, &mut sink)?;
     sink.flush()?;
     Ok(walked.report)
 }
@@ -147,8 +150,11 @@ pub fn import_tar(
     let counted = Counted { inner: reader, counters: Arc::clone(&options.counters) };
     let reader = BufReader::with_capacity(BUFFER, open_compressed(Box::new(counted))?);
     let tree = open_target(target)?;
+    // It must not outlive this: the store takes the whole folder.
+    let folder = target.tree.with_extension("left-out");
+    let left_out = LeftOut { set: &options.excludes, folder: &folder };
     let apply_options = ApplyOptions {
-        excludes: Some(&options.excludes),
+        left_out: (!options.excludes.is_empty()).then_some(left_out),
         epoch: options.epoch,
         counters: Some(&options.counters),
     };

@@ -30,10 +30,11 @@ mod read;
 mod report;
 mod settle;
 mod sparse;
+mod unmapped;
 mod walk;
 mod xattrs;
 
-pub use apply::{Applied, ApplyOptions, apply};
+pub use apply::{Applied, ApplyOptions, LeftOut, apply};
 pub use assemble::{AssembledImage, LayerBlob, NewImage, assemble};
 pub use compress::open_compressed;
 pub use entry::{Attributes, Entry, EntryKind, Segment, SparseMap, Xattrs, compare_paths};
@@ -46,4 +47,5 @@ pub use layout::{LayoutImage, write_layout, write_layout_archive};
 pub use overrides::Overrides;
 pub use read::TarReader;
 pub use report::{Counters, Findings, Report, Topic};
+pub use unmapped::UnmappedOwners;
 pub use walk::{Sink, TreeSource, WalkOptions, Walked, write_tree};

@@ -153,6 +153,16 @@ impl Overrides {
             && self.map.get(&Key(path.to_vec())).is_some_and(|value| value.node.is_some())
     }
 
+    /// True if something is kept for `path`.
+    pub(super) fn has(&self, path: &[u8]) -> bool {
+        !self.map.is_empty() && self.map.contains_key(&Key(path.to_vec()))
+    }
+
+    /// Forgets all paths that are not `wanted`.
+    pub(super) fn retain(&mut self, wanted: impl Fn(&[u8]) -> bool) {
+        self.map.retain(|key, _| wanted(&key.0));
+    }
+
     /// Forgets `path` alone.
     pub(super) fn forget(&mut self, path: &[u8]) {
         if !self.map.is_empty() {

@@ -22,6 +22,9 @@ pub enum Topic {
     /// An extended attribute that a layer does not keep and that is not the
     /// host's own policy was left out.
     DroppedXattr,
+    /// The owner or group has no number in the user namespace that read the
+    /// tree; the overflow ID stands for it.
+    UnmappedOwner,
     /// The file system refused something; it is kept beside the tree.
     Overridden,
     /// A directory that the archive does not list was created.
@@ -46,6 +49,11 @@ impl Topic {
             Self::DroppedXattr => counted(
                 "extended attribute could not be kept",
                 "extended attributes could not be kept",
+            ),
+            Self::UnmappedOwner => format!(
+                "{} to users or groups that this user's sub-IDs do not cover; 65534 is recorded \
+                 for them",
+                counted("file belongs", "files belong")
             ),
             Self::Overridden => format!(
                 "the file system refused the owner, mode, time, attributes or device of {}; the \
@@ -164,6 +172,7 @@ mod tests {
             ]
         );
         assert_eq!(Topic::Socket.describe(1), "1 socket was left out");
+        assert!(Topic::UnmappedOwner.describe(1).starts_with("1 file belongs to users or"));
         assert!(Topic::Overridden.describe(2).contains("of 2 files;"));
         assert!(Topic::NoEndMarker.describe(1).starts_with("the archive has no end marker"));
     }

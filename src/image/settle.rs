@@ -2,12 +2,14 @@
 //! system took them: by its answers, and by a look at the file afterwards.
 
 use std::ffi::OsStr;
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 
+use rustix::fs::{Gid, Mode, Timespec, Timestamps, Uid};
 use rustix::thread::CapabilitySet;
 
 use crate::error::{Error, Kind, Result};
-use crate::fs::{self, Dir, FileKind, Owner};
+use crate::fs::{self, Dir, FileKind, Metadata, Owner, Timestamp};
 
 use super::entry::{Attributes, Xattrs};
 use super::xattrs::{ACL_ACCESS, ACL_DEFAULT, CAPABILITY};
@@ -36,29 +38,25 @@ impl Caller {
         Ok(Self { owner, reads_all: sets.effective.contains(CapabilitySet::DAC_OVERRIDE) })
     }
 
-    /// Gives `name`, which is a new file of `kind` or a directory,
+    /// Gives what is at `place`, which is a new file or a directory,
     /// `attributes`; tells whether it has them all now.
     ///
     /// # Errors
     /// Those of the system calls that are no refusal.
-    pub(super) fn settle(
-        self,
-        dir: &Dir,
-        name: &OsStr,
-        (kind, attributes): (FileKind, &Attributes),
-    ) -> Result<bool> {
+    pub(super) fn settle(self, place: &Place<'_>, attributes: &Attributes) -> Result<bool> {
+        let Place { dir, name, kind, .. } = *place;
         let is_link = kind == FileKind::Symlink;
         let owner = Owner { uid: attributes.uid, gid: attributes.gid };
         let mut taken = true;
         // The owner goes first: chown(2) takes setuid bits and capabilities. A
         // directory may be an old one, with another owner.
         if owner != self.owner || kind == FileKind::Directory {
-            taken &= accepted(dir.set_owner(name, owner))?;
+            taken &= accepted(place.set_owner(owner))?;
         }
         // A mode may forbid to set `user.*`, and chmod(2) changes an ACL.
         taken &= set_xattrs(dir, name, (&attributes.xattrs, |key| !is_acl(key)))?;
         if !is_link {
-            taken &= accepted(dir.set_mode(name, self.mode_on_disk(kind, attributes.mode)))?;
+            taken &= accepted(place.set_mode(self.mode_on_disk(kind, attributes.mode)))?;
         }
         if self.reads_all {
             taken &= set_xattrs(dir, name, (&attributes.xattrs, is_acl))?;
@@ -67,8 +65,8 @@ impl Caller {
             taken &= !attributes.xattrs.contains_key(ACL_ACCESS);
             taken &= set_xattrs(dir, name, (&attributes.xattrs, |key| key == ACL_DEFAULT))?;
         }
-        taken &= accepted(dir.set_mtime(name, attributes.mtime))?;
-        let found = dir.metadata(name)?;
+        taken &= accepted(place.set_mtime(attributes.mtime))?;
+        let found = place.metadata()?;
         Ok(taken
             && (found.uid, found.gid, found.mtime)
                 == (attributes.uid, attributes.gid, attributes.mtime)
@@ -83,6 +81,52 @@ impl Caller {
             FileKind::Regular => mode | 0o400,
             _ => mode,
         }
+    }
+}
+
+/// What gets attributes.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    /// Where it is.
+    pub(super) dir: &'a Dir,
+    /// Its name there.
+    pub(super) name: &'a OsStr,
+    /// What it is.
+    pub(super) kind: FileKind,
+    /// Itself, where it is open: that saves looking for its name each time.
+    pub(super) open: Option<BorrowedFd<'a>>,
+}
+
+impl Place<'_> {
+    fn fail(&self, verb: &str, error: rustix::io::Errno) -> Error {
+        Error::io(verb, self.dir.path_of(self.name), error)
+    }
+
+    fn set_owner(&self, owner: Owner) -> Result<()> {
+        let Some(fd) = self.open else { return self.dir.set_owner(self.name, owner) };
+        let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
+        rustix::fs::fchown(fd, Some(uid), Some(gid))
+            .map_err(|error| self.fail("set the owner of", error))
+    }
+
+    fn set_mode(&self, mode: u32) -> Result<()> {
+        let Some(fd) = self.open else { return self.dir.set_mode(self.name, mode) };
+        rustix::fs::fchmod(fd, Mode::from_raw_mode(mode))
+            .map_err(|error| self.fail("set the mode of", error))
+    }
+
+    fn set_mtime(&self, mtime: Timestamp) -> Result<()> {
+        let Some(fd) = self.open else { return self.dir.set_mtime(self.name, mtime) };
+        let time = Timespec { tv_sec: mtime.seconds, tv_nsec: mtime.nanoseconds.into() };
+        // As for a name: no clock leaks in.
+        let times = Timestamps { last_access: time, last_modification: time };
+        rustix::fs::futimens(fd, &times).map_err(|error| self.fail("set the time of", error))
+    }
+
+    fn metadata(&self) -> Result<Metadata> {
+        let Some(fd) = self.open else { return self.dir.metadata(self.name) };
+        let stat = rustix::fs::fstat(fd).map_err(|error| self.fail("look at", error))?;
+        Ok(Metadata::from(&stat))
     }
 }
 

@@ -18,6 +18,7 @@ use super::exclude::ExcludeSet;
 use super::overrides::Overrides;
 use super::report::{Counters, Report, Topic};
 use super::sparse;
+use super::unmapped::UnmappedOwners;
 use super::xattrs::{self, Fate, fate};
 
 /// The longest path a layer may have: PATH_MAX, which also bounds readers.
@@ -69,6 +70,9 @@ pub struct WalkOptions<'a> {
     pub epoch: Option<Timestamp>,
     /// Its files are counted up on the way, and its bytes of file content.
     pub counters: Option<&'a Counters>,
+    /// Told where they own what is found; not for a tree of our own making,
+    /// whose owners are as they are meant.
+    pub unmapped: Option<UnmappedOwners>,
 }
 
 /// What was written.
@@ -192,7 +196,7 @@ impl Walk<'_> {
         }
         let attributes = match overridden {
             Some(attributes) => self.clamped(attributes),
-            None => self.attributes(dir, name, (&metadata, &path))?,
+            None => self.attributes((dir, name, None), (&metadata, &path))?,
         };
         if is_linked {
             self.remember(&metadata, &path, &attributes);
@@ -222,7 +226,7 @@ impl Walk<'_> {
         }
         let attributes = match overridden {
             Some(attributes) => self.clamped(attributes),
-            None => self.attributes(dir, name, (&metadata, &path))?,
+            None => self.attributes((dir, name, Some(&file)), (&metadata, &path))?,
         };
         if metadata.links > 1 {
             self.remember(&metadata, &path, &attributes);
@@ -288,12 +292,17 @@ impl Walk<'_> {
 
     fn attributes(
         &mut self,
-        dir: &Dir,
-        name: &OsStr,
+        (dir, name, file): (&Dir, &OsStr, Option<&File>),
         (metadata, path): (&Metadata, &[u8]),
     ) -> Result<Attributes> {
         let Metadata { mode, uid, gid, mtime, .. } = *metadata;
-        let xattrs = self.xattrs(dir, name, path)?;
+        if self.options.unmapped.is_some_and(|owners| owners.own(dir, name, metadata)) {
+            self.walked.report.note(Topic::UnmappedOwner, path);
+        }
+        let xattrs = match file {
+            Some(file) if xattrs::has_none(file) => Xattrs::new(),
+            _ => self.xattrs(dir, name, path)?,
+        };
         Ok(self.clamped(Attributes { mode, uid, gid, mtime, xattrs }))
     }
 

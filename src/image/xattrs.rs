@@ -2,6 +2,8 @@
 //! what a layer keeps is what belongs to the file and not to the host that it
 //! happened to lie on.
 
+use crate::fs::File;
+
 use super::entry::Xattrs;
 
 /// File capabilities (capabilities(7)).
@@ -19,6 +21,13 @@ pub(super) const LIMIT: usize = 128 * 1024;
 /// How many bytes `xattrs` have, names and values together.
 pub(super) fn size(xattrs: &Xattrs) -> usize {
     xattrs.iter().map(|(name, value)| name.len() + value.len()).sum()
+}
+
+/// True if the open `file` is known to have none at all: most have none, and
+/// to ask by its name costs more than to read a small file.
+pub(super) fn has_none(file: &File) -> bool {
+    // No list of names fits one byte: any is an error (ERANGE).
+    matches!(rustix::fs::flistxattr(file, &mut [0; 1]), Ok(0))
 }
 
 /// What becomes of an attribute.

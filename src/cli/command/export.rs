@@ -5,22 +5,23 @@ use std::path::Path;
 
 use crate::cli::args::image::Export;
 use crate::cli::exit;
-use crate::engine::{Engine, ExportRequest, TarOutput};
+use crate::engine::{Engine, ExcludeOptions, ExportRequest, TarOutput};
 use crate::error::{Error, Result};
 
 /// Writes the tar to the file or to stdout, and names what it cannot hold.
 pub(in crate::cli) fn run(engine: &Engine, export: Export) -> Result<i32> {
     let request = ExportRequest {
         source: export.source,
-        exclude: export.exclude,
-        exclude_from: export.exclude_from,
+        excludes: ExcludeOptions {
+            patterns: export.exclude.into_iter().map(Into::into).collect(),
+            files: export.exclude_from,
+        },
     };
     let mut stdout = std::io::stdout();
     let output = tar_output(export.output.as_deref(), &mut stdout)?;
     let report = engine.export(&request, output)?;
-    for (topic, findings) in &report.topics {
-        let examples = findings.examples.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
-        exit::note(&format!("{topic:?}: {} ({examples})", findings.count), None);
+    for line in report.lines() {
+        exit::note(&line, None);
     }
     Ok(0)
 }

@@ -6,25 +6,24 @@
 //! start. Nothing is visible in the store before the last step, which names
 //! the image.
 
-mod excludes;
 mod outside;
 mod source;
 
-use std::ffi::OsString;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::digest::{ChainId, Digest, ImageId};
 use crate::error::{Error, Kind, Result};
 use crate::fs::{Dir, Timestamp};
-use crate::image::{self, Counters, ImportOptions, LayerBlob, LayerSummary, LayerTarget, Report};
+use crate::image::{
+    self, Counters, ExcludeSet, ImportOptions, LayerBlob, LayerSummary, LayerTarget, Report,
+};
 use crate::oci::ExecParameters;
 use crate::platform::Platform;
 use crate::reference::ImageRef;
 use crate::store::{LayerRecord, NewImage, Store};
 
 use super::profile::Profile;
-use super::{Engine, changes, profiles, tree};
+use super::{Engine, ExcludeOptions, changes, profiles, tree};
 
 pub use source::ImportSource;
 use source::Source;
@@ -36,10 +35,8 @@ pub struct ImportRequest {
     pub source: ImportSource,
     /// The image's name.
     pub reference: Option<ImageRef>,
-    /// Patterns by GNU tar's rules.
-    pub exclude: Vec<OsString>,
-    /// Files of such patterns, one a line; `-` is stdin.
-    pub exclude_from: Vec<PathBuf>,
+    /// What is left out, beside what the profile leaves out.
+    pub excludes: ExcludeOptions,
     /// Dockerfile instructions.
     pub changes: Vec<String>,
     /// The message of the history.
@@ -98,7 +95,7 @@ impl Engine {
             (None, None) => self.profile("default")?,
         };
         let options = ImportOptions {
-            excludes: self.excludes(request, &profile)?,
+            excludes: self.import_excludes(request, &profile)?,
             epoch: self.settings.epoch,
             counters: Arc::new(Counters::default()),
         };
@@ -127,6 +124,16 @@ impl Engine {
             content_size: summary.content_size,
         })?;
         put(store, request, (config, &platform), summary)
+    }
+
+    /// What the profile and the user leave out. A profile's dead patterns are
+    /// its author's matter.
+    fn import_excludes(&self, request: &ImportRequest, profile: &Profile) -> Result<ExcludeSet> {
+        let stdin_is_taken = request.source == ImportSource::Stdin;
+        let own = self.exclude_patterns(&request.excludes, stdin_is_taken)?;
+        let profiles = profile.import.exclude.iter().map(String::as_bytes);
+        ExcludeSet::parse(profiles.chain(own.iter().map(Vec::as_slice)))?
+            .with_clean(profile.import.clean.iter().map(String::as_bytes))
     }
 }
 

@@ -2,12 +2,14 @@
 //! back to them. It knows nothing of what else is in a member.
 
 use std::ffi::{OsStr, OsString};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::error::{Error, Kind, Result};
 use crate::fs::{self, Dir, FileKind, Metadata, Timestamp};
 use crate::image::entry::{Attributes, Entry, display};
 use crate::image::report::Topic;
+use crate::image::settle::Place;
 use crate::image::xattrs::{self, ACL_DEFAULT, Fate, fate};
 
 use super::Extractor;
@@ -29,7 +31,7 @@ pub(super) fn implicit() -> Attributes {
     Attributes { mode: 0o755, ..Attributes::default() }
 }
 
-impl Extractor {
+impl Extractor<'_> {
     /// Makes the directory `parent` the topmost one.
     pub(super) fn enter(&mut self, parent: &[u8], member: &[u8]) -> Result<()> {
         if self.chain.path() == parent {
@@ -70,7 +72,9 @@ impl Extractor {
             None if self.applied.overrides.has_node(&path) => blocked("which is no directory"),
             None => {
                 let below = dir.create_dir(name)?;
-                self.applied.report.note(Topic::ImplicitDirectory, &path);
+                if !self.unlisted.add(&path) {
+                    self.applied.report.note(Topic::ImplicitDirectory, &path);
+                }
                 self.chain.push(below, name, Finish::Attributes(implicit(), false))
             }
         }
@@ -136,7 +140,13 @@ impl Extractor {
             }
         }
         self.applied.overrides.forget(path);
-        self.settle(dir, this, (path, FileKind::Directory, attributes))
+        let kind = FileKind::Directory;
+        let place = Place { dir, name: this, kind, open: Some(dir.as_fd()) };
+        if self.caller.settle(&place, &attributes)? {
+            return Ok(());
+        }
+        self.applied.report.note(Topic::Overridden, path);
+        self.applied.overrides.add_attributes(path, attributes)
     }
 
     pub(super) fn directory(&mut self, name: &OsStr, entry: Entry) -> Result<()> {
@@ -148,6 +158,7 @@ impl Extractor {
                  extended attributes"
             )));
         }
+        self.unlisted.remove(&entry.path);
         let dir = self.chain.top()?;
         match dir.create_dir(name) {
             Ok(below) => {

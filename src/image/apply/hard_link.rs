@@ -5,13 +5,13 @@ use std::ffi::OsStr;
 
 use crate::error::{Error, Kind, Result};
 use crate::fs::{self, FileKind};
-use crate::image::chain::open_long;
 use crate::image::entry::display;
+use crate::image::report::Topic;
 
+use super::Extractor;
 use super::directory::is_within;
-use super::{Extractor, split};
 
-impl Extractor {
+impl Extractor<'_> {
     /// Gives what is at `target` the second name `path`, which is `name` in
     /// the topmost directory. Nothing is replaced before the target is known
     /// to be there.
@@ -33,20 +33,28 @@ impl Extractor {
             if fs::absent_is_none(self.chain.top()?.metadata(name))?.is_some() {
                 self.replace(name, path)?;
             }
-            return self.applied.overrides.link(path, target);
+            return self.link_overrides(path, target);
         }
-        self.link_in_tree(name, (path, target))?;
+        self.link_file(name, (path, target))?;
         self.applied.overrides.forget(path);
-        self.applied.overrides.link(path, target)
+        self.link_overrides(path, target)
     }
 
-    fn link_in_tree(&mut self, name: &OsStr, (path, target): (&[u8], &[u8])) -> Result<()> {
+    fn link_overrides(&mut self, path: &[u8], target: &[u8]) -> Result<()> {
+        self.applied.overrides.link(path, target)?;
+        if self.aside.has(target) && self.applied.overrides.has(path) {
+            // Nothing was said of a file that was left out.
+            self.applied.report.note(Topic::Overridden, path);
+        }
+        Ok(())
+    }
+
+    fn link_file(&mut self, name: &OsStr, (path, target): (&[u8], &[u8])) -> Result<()> {
         let missing = || {
-            refused(path, target, "which is not in the tree")
-                .hint("exclude both names, or give the whole archive")
+            refused(path, target, "which no earlier member is")
+                .hint("give the whole archive, in its own order")
         };
-        let (parent, target_name) = split(target);
-        let from = open_long(&self.root, &parent).map_err(|error| {
+        let (from, target_name) = self.place_of(target).map_err(|error| {
             if error.kind() == Kind::NotFound {
                 missing()
             } else if fs::is_no_directory(&error) {

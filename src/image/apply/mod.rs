@@ -22,15 +22,18 @@
 //!   device 0:0, which is overlayfs's removal, is kept beside the tree.
 //! - Blocks of zeros become holes.
 //!
-//! This file is the stream and what each member becomes; directories and hard
-//! links have files of their own.
+//! This file is the stream; what its members become is told in `make`,
+//! `directory` and `hard_link`, and what becomes of others in `aside`.
 
+mod aside;
 mod directory;
 mod hard_link;
+mod make;
+mod unlisted;
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::FileExt;
+use std::io::BufRead;
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use crate::error::{Error, Kind, Result};
@@ -38,21 +41,24 @@ use crate::fs::{self, Dir, FileKind, Timestamp};
 
 use super::chain::Chain;
 use super::entry::{Attributes, Entry, EntryKind, display, is_whiteout};
-use super::exclude::ExcludeSet;
 use super::overrides::Overrides;
 use super::read::TarReader;
 use super::report::{Counters, Report, Topic};
 use super::settle::{Caller, inherits_nothing};
-use super::sparse::data_runs;
 use super::xattrs::{Fate, fate};
 
+use aside::Aside;
 use directory::{Finish, implicit};
+use make::{Made, make};
+use unlisted::Unlisted;
+
+pub use aside::LeftOut;
 
 /// How an archive is applied.
 #[derive(Default)]
 pub struct ApplyOptions<'a> {
-    /// Left out, with all below.
-    pub excludes: Option<&'a ExcludeSet>,
+    /// What is left out.
+    pub left_out: Option<LeftOut<'a>>,
     /// Later times become this one (SOURCE_DATE_EPOCH).
     pub epoch: Option<Timestamp>,
     /// Its files are counted up on the way. Its bytes are not: whoever reads
@@ -86,18 +92,19 @@ pub struct Applied {
 /// `Invalid` with the member's name for members that leave the tree or do not
 /// fit it; `Unsupported` if more was refused than [`Overrides`] keep; else
 /// those of [`TarReader`] and of the file system.
-pub fn apply<R: std::io::BufRead>(
+pub fn apply<R: BufRead>(
     mut reader: TarReader<R>,
     target: &Dir,
     options: &ApplyOptions<'_>,
 ) -> Result<Applied> {
-    let mut extractor = Extractor::new(target)?;
+    let mut extractor = Extractor::new(target, options)?;
     while let Some(mut entry) = reader.next_entry()? {
-        if options.excludes.is_some_and(|excludes| excludes.excludes_with_parents(&entry.path)) {
-            continue;
-        }
         if let Some(epoch) = options.epoch {
             entry.attributes.mtime = entry.attributes.mtime.min(epoch);
+        }
+        if extractor.aside.has(&entry.path) {
+            extractor.set_aside(entry, &mut reader)?;
+            continue;
         }
         refuse_whiteout(&entry)?;
         extractor.count(&entry);
@@ -116,24 +123,28 @@ pub fn apply<R: std::io::BufRead>(
     Ok(applied)
 }
 
-struct Extractor {
+struct Extractor<'a> {
     chain: Chain<Finish>,
     root: Dir,
     root_finish: Attributes,
     caller: Caller,
     /// Of the directories in `chain`, in bytes.
     pending_xattrs: usize,
+    unlisted: Unlisted,
+    aside: Aside<'a>,
     applied: Applied,
 }
 
-impl Extractor {
-    fn new(target: &Dir) -> Result<Self> {
+impl<'a> Extractor<'a> {
+    fn new(target: &Dir, options: &ApplyOptions<'a>) -> Result<Self> {
         Ok(Self {
             chain: Chain::new(inherits_nothing(target)?)?,
             root: target.duplicate()?,
             root_finish: implicit(),
             caller: Caller::of_process()?,
             pending_xattrs: 0,
+            unlisted: Unlisted::default(),
+            aside: Aside::new(options.left_out),
             applied: Applied::default(),
         })
     }
@@ -150,12 +161,10 @@ impl Extractor {
         }
     }
 
-    fn member<R: std::io::BufRead>(
-        &mut self,
-        mut entry: Entry,
-        reader: &mut TarReader<R>,
-    ) -> Result<()> {
-        self.filter_xattrs(&mut entry);
+    fn member<R: BufRead>(&mut self, mut entry: Entry, reader: &mut TarReader<R>) -> Result<()> {
+        for _ in 0..take_xattrs(&mut entry) {
+            self.applied.report.note(Topic::DroppedXattr, &entry.path);
+        }
         if entry.path.is_empty() {
             self.root_finish = entry.attributes;
             return Ok(());
@@ -169,28 +178,14 @@ impl Extractor {
             return self.hard_link(&name, (&entry.path, target));
         }
         self.applied.overrides.forget(&entry.path);
-        match self.create(&name, &entry, reader) {
+        let made = match self.make(&name, &entry, reader) {
             Err(error) if error.kind() == Kind::AlreadyExists => {
                 self.replace(&name, &entry.path)?;
-                self.create(&name, &entry, reader)?;
+                self.make(&name, &entry, reader)?
             }
             result => result?,
-        }
-        Ok(())
-    }
-
-    fn filter_xattrs(&mut self, entry: &mut Entry) {
-        // The kernel allows `user.*` on files and directories only (xattr(7)).
-        let holds_user = matches!(entry.kind, EntryKind::Regular { .. } | EntryKind::Directory);
-        let report = &mut self.applied.report;
-        entry.attributes.xattrs.retain(|name, _| match fate(name) {
-            Fate::Kept if holds_user || !name.starts_with(b"user.") => true,
-            Fate::HostPolicy => false,
-            _ => {
-                report.note(Topic::DroppedXattr, &entry.path);
-                false
-            }
-        });
+        };
+        self.keep(&name, entry, made)
     }
 
     /// Removes what stands at `name`.
@@ -202,6 +197,7 @@ impl Extractor {
             // By descriptor: the path itself may be longer than PATH_MAX.
             let parent = PathBuf::from(format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd()));
             fs::remove_tree(&parent.join(name))?;
+            self.unlisted.remove_tree(path);
         } else {
             dir.remove(name, kind)?;
         }
@@ -210,74 +206,28 @@ impl Extractor {
         Ok(())
     }
 
-    fn create<R: std::io::BufRead>(
+    fn make<R: BufRead>(
         &mut self,
         name: &OsStr,
         entry: &Entry,
         reader: &mut TarReader<R>,
-    ) -> Result<()> {
-        let dir = self.chain.top()?;
-        let kind = match &entry.kind {
-            EntryKind::Regular { size, .. } => {
-                write_file(dir, name, (*size, reader))?;
-                FileKind::Regular
-            }
-            EntryKind::Symlink { target } => {
-                dir.create_symlink(name, OsStr::from_bytes(target))?;
-                FileKind::Symlink
-            }
-            EntryKind::CharDevice(major, minor) => {
-                return self.node(name, entry, (FileKind::CharDevice, *major, *minor));
-            }
-            EntryKind::BlockDevice(major, minor) => {
-                return self.node(name, entry, (FileKind::BlockDevice, *major, *minor));
-            }
-            EntryKind::Fifo => {
-                dir.create_node(name, FileKind::Fifo, (0, 0))?;
-                FileKind::Fifo
-            }
-            EntryKind::Directory | EntryKind::HardLink { .. } => return Ok(()),
-        };
-        let dir = dir.duplicate()?;
-        self.settle(&dir, name, (&entry.path, kind, entry.attributes.clone()))
+    ) -> Result<Made> {
+        make(self.caller, (self.chain.top()?, name), entry, reader)
     }
 
-    fn node(
-        &mut self,
-        name: &OsStr,
-        entry: &Entry,
-        (kind, major, minor): (FileKind, u32, u32),
-    ) -> Result<()> {
-        let dir = self.chain.top()?;
-        let is_removal = (kind, major, minor) == (FileKind::CharDevice, 0, 0);
-        if !is_removal {
-            match dir.create_node(name, kind, (major, minor)) {
-                Err(error) if error.kind() == Kind::Denied => {}
-                result => {
-                    let dir = result.and_then(|()| dir.duplicate())?;
-                    return self.settle(&dir, name, (&entry.path, kind, entry.attributes.clone()));
-                }
-            }
-        }
-        if fs::absent_is_none(dir.metadata(name))?.is_some() {
-            self.replace(name, &entry.path)?;
-        }
-        self.applied.report.note(Topic::Overridden, &entry.path);
-        self.applied.overrides.add_node(entry.clone())
-    }
-
-    /// Gives `name` its attributes and keeps those that it did not take.
-    fn settle(
-        &mut self,
-        dir: &Dir,
-        name: &OsStr,
-        (path, kind, attributes): (&[u8], FileKind, Attributes),
-    ) -> Result<()> {
-        if self.caller.settle(dir, name, (kind, &attributes))? {
+    /// Keeps of `entry`, which was `made`, what the file system did not take.
+    fn keep(&mut self, name: &OsStr, entry: Entry, made: Made) -> Result<()> {
+        if made == Made::Whole {
             return Ok(());
         }
-        self.applied.report.note(Topic::Overridden, path);
-        self.applied.overrides.add_attributes(path, attributes)
+        self.applied.report.note(Topic::Overridden, &entry.path);
+        if made == Made::Partly {
+            return self.applied.overrides.add_attributes(&entry.path, entry.attributes);
+        }
+        if fs::absent_is_none(self.chain.top()?.metadata(name))?.is_some() {
+            self.replace(name, &entry.path)?;
+        }
+        self.applied.overrides.add_node(entry)
     }
 
     fn finish(mut self) -> Result<Applied> {
@@ -287,6 +237,11 @@ impl Extractor {
         let root = self.root.duplicate()?;
         let attributes = std::mem::take(&mut self.root_finish);
         self.settle_directory(&root, b"", (attributes, true))?;
+        for path in self.unlisted.into_paths() {
+            self.applied.report.note(Topic::ImplicitDirectory, &path);
+        }
+        self.applied.overrides.retain(|path| !self.aside.has(path));
+        self.aside.clear()?;
         Ok(self.applied)
     }
 }
@@ -301,23 +256,21 @@ fn refuse_whiteout(entry: &Entry) -> Result<()> {
         .hint("give a whole filesystem, not one layer of an image; or leave it out by --exclude"))
 }
 
-fn write_file<R: std::io::BufRead>(
-    dir: &Dir,
-    name: &OsStr,
-    (size, reader): (u64, &mut TarReader<R>),
-) -> Result<()> {
-    let file = dir.create_file(name)?;
-    let fail = |error| Error::io("write", dir.path_of(name), error);
-    let mut written = 0;
-    reader.copy_data(&mut |start, bytes| {
-        for (offset, run) in data_runs(start, bytes) {
-            file.write_all_at(run, offset).map_err(fail)?;
-            written = offset + run.len() as u64;
+/// Takes the extended attributes from `entry` that a layer does not have; tells
+/// how many of them are worth a word.
+fn take_xattrs(entry: &mut Entry) -> usize {
+    // The kernel allows `user.*` on files and directories only (xattr(7)).
+    let holds_user = matches!(entry.kind, EntryKind::Regular { .. } | EntryKind::Directory);
+    let mut dropped = 0;
+    entry.attributes.xattrs.retain(|name, _| match fate(name) {
+        Fate::Kept if holds_user || !name.starts_with(b"user.") => true,
+        Fate::HostPolicy => false,
+        _ => {
+            dropped += 1;
+            false
         }
-        Ok(())
-    })?;
-    // A hole at the end is written by the length alone.
-    if written != size { file.set_len(size).map_err(fail) } else { Ok(()) }
+    });
+    dropped
 }
 
 /// The path of the parent, and the last name.

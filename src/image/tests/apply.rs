@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::*;
-use crate::image::Xattrs;
 use crate::image::canonical::{self, END};
+use crate::image::sparse::data_runs;
+use crate::image::{ExcludeSet, Xattrs};
 
 fn entry(path: &str, kind: EntryKind) -> Entry {
     let attributes = Attributes {
@@ -48,6 +49,22 @@ fn applied(members: &[(Entry, &[u8])], room: &Path) -> Result<Applied> {
     std::fs::create_dir_all(room.join("tree")).unwrap();
     let target = Dir::open(&room.join("tree")).unwrap();
     apply(TarReader::new(archive(members).as_slice()), &target, &ApplyOptions::default())
+}
+
+fn applied_without(set: &ExcludeSet, members: &[(Entry, &[u8])], room: &Path) -> Result<Applied> {
+    std::fs::create_dir_all(room.join("tree")).unwrap();
+    let target = Dir::open(&room.join("tree")).unwrap();
+    let folder = room.join("left-out");
+    let options = ApplyOptions {
+        left_out: Some(LeftOut { set, folder: &folder }),
+        ..ApplyOptions::default()
+    };
+    apply(TarReader::new(archive(members).as_slice()), &target, &options)
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let names = Dir::open(folder).unwrap().names().unwrap();
+    names.iter().map(|name| name.to_string_lossy().into_owned()).collect()
 }
 
 /// Asserts that `members` are refused for `reason`, that the last one is
@@ -95,8 +112,8 @@ fn refuses_hard_links_that_leave_the_tree() {
 
 #[test]
 fn refuses_hard_links_to_nothing_and_to_directories() {
-    refused(&[link("h", "missing")], "not in the tree");
-    refused(&[link("h", "missing/deep")], "not in the tree");
+    refused(&[link("h", "missing")], "no earlier member");
+    refused(&[link("h", "missing/deep")], "no earlier member");
     refused(&[link("h", "h")], "itself");
     refused(&[dir("d"), link("h", "d")], "a directory");
 }
@@ -176,10 +193,8 @@ fn refuses_names_that_mean_a_removal() {
     refused(&[file(".wh.d/x", b"")], "means a removal");
     let room = tempfile::tempdir().unwrap();
     let excludes = ExcludeSet::parse([&b".wh.*"[..]]).unwrap();
-    let options = ApplyOptions { excludes: Some(&excludes), ..ApplyOptions::default() };
-    let bytes = archive(&[file(".wh.x", b""), file("x.wh.", b"")]);
-    let target = Dir::open(room.path()).unwrap();
-    assert_eq!(apply(TarReader::new(bytes.as_slice()), &target, &options).unwrap().entries, 1);
+    let members = [file(".wh.x", b""), file("x.wh.", b"")];
+    assert_eq!(applied_without(&excludes, &members, room.path()).unwrap().entries, 1);
 }
 
 #[test]
@@ -245,7 +260,7 @@ fn later_members_replace_earlier_ones() {
     assert_eq!(std::fs::read(room.path().join("tree/d/x")).unwrap(), b"2");
     assert_eq!(std::fs::read(room.path().join("tree/e/f")).unwrap(), b"4");
     assert_eq!(tree.metadata(OsStr::new("e")).unwrap().mode, 0o700);
-    assert_eq!(applied.report.count(Topic::ImplicitDirectory), 2);
+    assert_eq!(applied.report.count(Topic::ImplicitDirectory), 1);
 }
 
 #[test]
@@ -279,12 +294,81 @@ fn directories_keep_time_and_mode_in_any_order() {
 fn excluded_members_and_their_children_are_left_out() {
     let room = tempfile::tempdir().unwrap();
     let excludes = ExcludeSet::parse([&b"a"[..]]).unwrap();
-    let options = ApplyOptions { excludes: Some(&excludes), ..ApplyOptions::default() };
-    let bytes = archive(&[file("a/b", b"1"), dir("a"), file("c", b"2")]);
-    let target = Dir::open(room.path()).unwrap();
-    let applied = apply(TarReader::new(bytes.as_slice()), &target, &options).unwrap();
+    let members = [file("a/b", b"1"), dir("a"), file("c", b"2")];
+    let applied = applied_without(&excludes, &members, room.path()).unwrap();
     assert_eq!(applied.entries, 1);
-    assert_eq!(target.names().unwrap().len(), 1);
+    assert_eq!(names(&room.path().join("tree")), ["c"]);
+}
+
+#[test]
+fn a_hard_link_to_what_is_left_out_is_the_file() {
+    let room = tempfile::tempdir().unwrap();
+    let excludes = ExcludeSet::parse([&b"/out"[..]]).unwrap();
+    let members = [
+        dir(""),
+        dir("out"),
+        file("out/a", b"old"),
+        file("out/a", b"data"),
+        // Of two that are left out, the second is a name of the first.
+        link("out/b", "out/a"),
+        link("kept", "out/b"),
+        link("again", "out/a"),
+        symlink("out/l", "nowhere"),
+        link("l", "out/l"),
+        beside("out/null"),
+        link("null", "out/null"),
+        beside("zero"),
+        link("out/zero", "zero"),
+        link("out/dangling", "out/none"),
+        link("out/directory", "out"),
+        // Of one that stays, a name that is left out.
+        file("s", b"s"),
+        link("out/s", "s"),
+        link("t", "out/s"),
+        file("out/replaced", b""),
+        dir("out/replaced"),
+    ];
+    let applied = applied_without(&excludes, &members, room.path()).unwrap();
+    let tree = room.path().join("tree");
+    assert_eq!(names(&tree), ["again", "kept", "l", "s", "t"]);
+    assert_eq!(names(room.path()), ["tree"], "what was left out is gone");
+    assert_eq!(std::fs::read(tree.join("kept")).unwrap(), b"data");
+    assert_eq!(std::fs::read_link(tree.join("l")).unwrap(), Path::new("nowhere"));
+    let target = Dir::open(&tree).unwrap();
+    let look = |name: &str| target.metadata(OsStr::new(name)).unwrap();
+    for (name, other, links) in [("kept", "again", 2), ("s", "t", 2), ("l", "l", 1)] {
+        assert_eq!(look(name).inode, look(other).inode, "{name}");
+        assert_eq!((look(name).links, look(name).mtime.seconds), (links, 77), "{name}");
+    }
+    let beside = ["null", "zero", "out/null", "out/zero"];
+    let is_beside = beside.map(|path| applied.overrides.has(path.as_bytes()));
+    assert_eq!(is_beside, [true, true, false, false]);
+    assert_eq!(applied.report.count(Topic::Overridden), 2);
+    assert_eq!(applied.report.count(Topic::Replaced), 0);
+    let members = [file("out/f", b""), dir("out/f"), link("h", "out/f")];
+    let room = tempfile::tempdir().unwrap();
+    let error = applied_without(&excludes, &members, room.path()).unwrap_err();
+    assert!(error.chain().contains("no earlier member"), "{}", error.chain());
+}
+
+#[test]
+fn only_directories_that_are_never_listed_are_told() {
+    let room = tempfile::tempdir().unwrap();
+    let members = [
+        file("a/b/c/f", b""),
+        dir("a/b"),
+        dir("a"),
+        file("d/e/f", b""),
+        // What is no more was not created.
+        file("d/e", b""),
+        file("d-e/f", b""),
+    ];
+    let applied = applied(&members, room.path()).unwrap();
+    let findings = &applied.report.topics[&Topic::ImplicitDirectory];
+    assert_eq!(
+        (findings.count, &findings.examples[..]),
+        (3, &["a/b/c", "d", "d-e"].map(String::from)[..])
+    );
 }
 
 #[test]

@@ -27,7 +27,8 @@ for_everyone! {
     fn a_tar_is_left_without_the_same_members_as_a_directory(room) {
         let tree = tree(room);
         let archive = tar(room, &tree, &["."]);
-        for pattern in ["/var/{cache,log}/*", "usr/share", "{bin/,ba}sh"] {
+        // Of the two names in bin the archive has the data once.
+        for pattern in ["/var/{cache,log}/*", "usr/share", "{bin/,ba}sh", "bin/sh", "bin/bash"] {
             let from = |source: &str| import(room, &[source, "--exclude", pattern]);
             assert_eq!(from(text(&tree)), from(text(&archive)), "{pattern}");
         }

@@ -49,6 +49,44 @@ fn a_tree_that_root_unpacked_into_the_users_directory_keeps_its_owners() {
     });
 }
 
+#[test]
+fn owners_without_a_number_in_the_users_own_tree_are_told() {
+    if !geteuid().is_root() {
+        return skip("needs root");
+    }
+    Room::with(Who::User, |room| {
+        let tree = tree(room);
+        import(room, &[text(&tree)]);
+        let id = |metadata: &fs::Metadata| (owner(metadata), group(metadata));
+        let user = id(&fs::metadata(room.work()).unwrap());
+        let inside = |path: &str| id(&fs::symlink_metadata(tree.join(path)).unwrap());
+        assert_eq!(inside("etc/passwd"), user);
+        let give = |path: &str, uid, gid| lchown(tree.join(path), Some(uid), Some(gid)).unwrap();
+        fs::set_permissions(tree.join("etc/passwd"), PermissionsExt::from_mode(0o644)).unwrap();
+        give("etc/passwd", 3_000_000_000, user.1);
+        give("usr/share/doc/deep", user.0, 3_000_000_000);
+        give("usr/link", 3_000_000_000, 3_000_000_000);
+        // These are known: 65534 is the number of one of them.
+        let sub_ids = fs::read_to_string("/etc/subuid").unwrap();
+        let own = sub_ids.lines().find_map(|line| line.strip_prefix("envbox-test:"));
+        let start: u32 = own.unwrap().split(':').next().unwrap().parse().unwrap();
+        give("var/cache/data", start + 65533, start + 65533);
+        give("etc/empty-file", start + 41, start + 65533);
+        let told = "envbox: note: 3 files belong to users or groups that this user's sub-IDs do \
+                    not cover; 65534 is recorded for them (etc/passwd, usr/link, \
+                    usr/share/doc/deep)\n";
+        let output = room.envbox(&["import", text(&tree), "x"]).succeeds();
+        assert_eq!(output.stderr(), told);
+        // The store's own copy has them as they are meant.
+        room.envbox(&["export", "-o", "x.tar", "x"]).succeeds().quietly();
+        room.envbox(&["import", "x.tar"]).succeeds().quietly();
+    });
+}
+
+fn group(metadata: &fs::Metadata) -> u32 {
+    std::os::unix::fs::MetadataExt::gid(metadata)
+}
+
 fn owner(metadata: &fs::Metadata) -> u32 {
     std::os::unix::fs::MetadataExt::uid(metadata)
 }

@@ -1,38 +1,45 @@
-//! What an import leaves out: the profile's patterns, those of the command
-//! line, and those of files.
+//! The user's own patterns of what to leave out: those of the command line and
+//! those of files, for whatever reads a tree.
 
+use std::ffi::OsString;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::engine::Engine;
-use crate::engine::profile::Profile;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::image::ExcludeSet;
 use crate::image::exclude::exclude_from_lines;
 
-use super::{ImportRequest, ImportSource};
-
 /// A list of patterns is written by hand or by a script, in bytes.
 const MAX_LIST: u64 = 16 << 20;
 
+/// Patterns by GNU tar's rules, as they were typed.
+#[derive(Clone, Debug, Default)]
+pub struct ExcludeOptions {
+    /// The patterns themselves.
+    pub patterns: Vec<OsString>,
+    /// Files of such patterns, one a line; `-` is stdin.
+    pub files: Vec<PathBuf>,
+}
+
 impl Engine {
-    /// The patterns that hold for `request`. Tells which of the user's own can
-    /// match nothing; a profile's are its author's matter.
+    /// All patterns that `options` give, those of files last. Tells which of
+    /// them can match nothing. Stdin is read once at most, and not at all if
+    /// `stdin_is_taken`.
     ///
     /// # Errors
     /// `Invalid` for a pattern that is too long or expands to too many; those
     /// of reading the files, with their paths.
-    pub(super) fn excludes(
+    pub(super) fn exclude_patterns(
         &self,
-        request: &ImportRequest,
-        profile: &Profile,
-    ) -> Result<ExcludeSet> {
-        let mut own: Vec<Vec<u8>> =
-            request.exclude.iter().map(|pattern| pattern.as_bytes().to_vec()).collect();
-        let mut stdin_is_taken = request.source == ImportSource::Stdin;
-        for file in &request.exclude_from {
+        options: &ExcludeOptions,
+        mut stdin_is_taken: bool,
+    ) -> Result<Vec<Vec<u8>>> {
+        let mut patterns: Vec<Vec<u8>> =
+            options.patterns.iter().map(|pattern| pattern.as_bytes().to_vec()).collect();
+        for file in &options.files {
             let text = if file == Path::new("-") {
                 if std::mem::replace(&mut stdin_is_taken, true) {
                     return Err(Error::invalid("stdin cannot be read twice")
@@ -46,12 +53,10 @@ impl Engine {
                 });
                 read_list(open?, &path.display().to_string())?
             };
-            own.extend(exclude_from_lines(&text).map(<[u8]>::to_vec));
+            patterns.extend(exclude_from_lines(&text).map(<[u8]>::to_vec));
         }
-        self.tell_of_dead(&ExcludeSet::parse(own.iter().map(Vec::as_slice))?);
-        let profiles = profile.import.exclude.iter().map(String::as_bytes);
-        ExcludeSet::parse(profiles.chain(own.iter().map(Vec::as_slice)))?
-            .with_clean(profile.import.clean.iter().map(String::as_bytes))
+        self.tell_of_dead(&ExcludeSet::parse(patterns.iter().map(Vec::as_slice))?);
+        Ok(patterns)
     }
 
     fn tell_of_dead(&self, own: &ExcludeSet) {
