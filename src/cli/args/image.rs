@@ -9,6 +9,7 @@ use crate::cli::template::{Format, InspectFormat};
 use crate::engine::ImageFilter;
 use crate::reference::ImageRef;
 
+use super::excludes::Excludes;
 use super::image_filter::parse_filter;
 use super::import::Import;
 
@@ -163,10 +164,6 @@ pub(in crate::cli) struct Export {
     /// Write to this file
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Leave out what matches, by the rules of tar --exclude
-    #[arg(long, value_name = "PATTERN")]
-    pub exclude: Vec<String>,
-    /// Leave out what matches a line of this file
-    #[arg(long, value_name = "FILE")]
-    pub exclude_from: Vec<PathBuf>,
+    #[command(flatten)]
+    pub excludes: Excludes,
 }

@@ -1,14 +1,13 @@
 //! What can be typed after `envbox import`.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
-
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use crate::engine::ImportSource;
 use crate::platform::Platform;
 use crate::reference::ImageRef;
+
+use super::excludes::Excludes;
 
 /// Make an image of a root filesystem: a directory or a tar
 ///
@@ -22,12 +21,8 @@ pub(in crate::cli) struct Import {
     pub source: ImportSource,
     /// The image's name
     pub reference: Option<ImageRef>,
-    /// Leave out what matches, by the rules of tar --exclude
-    #[arg(long, value_name = "PATTERN")]
-    pub exclude: Vec<OsString>,
-    /// Leave out what matches a line of FILE; - for stdin
-    #[arg(short = 'X', long, value_name = "FILE")]
-    pub exclude_from: Vec<PathBuf>,
+    #[command(flatten)]
+    pub excludes: Excludes,
     /// Apply a Dockerfile instruction to the image's configuration
     #[arg(short, long, value_name = "INSTRUCTION")]
     pub change: Vec<String>,

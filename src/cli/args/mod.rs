@@ -2,6 +2,7 @@
 //! the verbs of a kind; their work is in `command`.
 
 pub(super) mod container;
+mod excludes;
 pub(super) mod image;
 mod image_filter;
 pub(super) mod import;

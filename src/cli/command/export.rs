@@ -5,18 +5,12 @@ use std::path::Path;
 
 use crate::cli::args::image::Export;
 use crate::cli::exit;
-use crate::engine::{Engine, ExcludeOptions, ExportRequest, TarOutput};
+use crate::engine::{Engine, ExportRequest, TarOutput};
 use crate::error::{Error, Result};
 
 /// Writes the tar to the file or to stdout, and names what it cannot hold.
 pub(in crate::cli) fn run(engine: &Engine, export: Export) -> Result<i32> {
-    let request = ExportRequest {
-        source: export.source,
-        excludes: ExcludeOptions {
-            patterns: export.exclude.into_iter().map(Into::into).collect(),
-            files: export.exclude_from,
-        },
-    };
+    let request = ExportRequest { source: export.source, excludes: export.excludes.into_options() };
     let mut stdout = std::io::stdout();
     let output = tar_output(export.output.as_deref(), &mut stdout)?;
     let report = engine.export(&request, output)?;

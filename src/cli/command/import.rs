@@ -8,7 +8,7 @@ use crate::cli::args::import::Import;
 use crate::cli::exit;
 use crate::cli::output::human_size;
 use crate::cli::progress::{self, Progress};
-use crate::engine::{Engine, ExcludeOptions, ImportOutcome, ImportRequest, ImportStart};
+use crate::engine::{Engine, ImportOutcome, ImportRequest, ImportStart};
 use crate::error::Result;
 
 /// Imports, names what was not kept, and prints the image's ID alone.
@@ -17,7 +17,7 @@ pub(in crate::cli) fn run(engine: &Engine, import: Import) -> Result<i32> {
     let request = ImportRequest {
         source: import.source,
         reference: import.reference,
-        excludes: ExcludeOptions { patterns: import.exclude, files: import.exclude_from },
+        excludes: import.excludes.into_options(),
         changes: import.change,
         message: import.message,
         author: import.author,
