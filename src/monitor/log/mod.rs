@@ -17,9 +17,14 @@
 
 mod entry;
 mod files;
+mod lines;
+mod reader;
+mod tail;
+mod watch;
 mod writer;
 
-pub use entry::Stream;
+pub use entry::{LogEntry, Stream, rfc3339};
+pub use reader::{LogQuery, LogReader};
 pub use writer::{LogOptions, LogWriter};
 
 #[cfg(test)]
