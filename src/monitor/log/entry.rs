@@ -53,11 +53,11 @@ struct Encoded<'a> {
     time: &'a str,
 }
 
-/// Appends the entry of `text` to `out`: one JSON object and a newline. What is
-/// not UTF-8 becomes U+FFFD.
-pub(super) fn encode(out: &mut Vec<u8>, stream: Stream, text: &[u8], time: Timestamp) {
+/// Appends the entry of `text` to `out`: one JSON object and a newline. `time` is
+/// as [`rfc3339`] has it; what is not UTF-8 becomes U+FFFD.
+pub(super) fn encode(out: &mut Vec<u8>, stream: Stream, text: &[u8], time: &str) {
     let text = String::from_utf8_lossy(text);
-    let entry = Encoded { log: &text, stream, time: &rfc3339(time) };
+    let entry = Encoded { log: &text, stream, time };
     let start = out.len();
     match serde_json::to_writer(&mut *out, &entry) {
         Ok(()) => out.push(b'\n'),
