@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::Result;
-use crate::fs::{self, Timestamp};
+use crate::fs::{self, Metadata, Timestamp};
 
 use super::entry::{LogEntry, decode};
 use super::files::{self, LogFile};
@@ -152,7 +152,20 @@ impl LogReader {
             self.lines.clear();
             return Ok(true);
         }
-        Ok(follow && self.find_newer()?)
+        Ok(follow && (self.begin_anew()? || self.find_newer()?))
+    }
+
+    /// Goes back to the beginning of a file that somebody emptied, as people do
+    /// with truncate(1) to get room.
+    fn begin_anew(&mut self) -> Result<bool> {
+        let Some(file) = self.files.front() else { return Ok(false) };
+        let size = Metadata::of_file(&file.file, &file.path)?.size;
+        let emptied = size < self.offset;
+        if emptied {
+            self.offset = 0;
+            self.lines.clear();
+        }
+        Ok(emptied)
     }
 
     /// Looks for files that are newer than the one being read. True if there

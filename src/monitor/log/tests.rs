@@ -224,6 +224,20 @@ fn a_follower_that_is_too_slow_goes_on_with_what_there_is() {
 }
 
 #[test]
+fn a_log_may_be_emptied_by_hand() {
+    let room = tempfile::tempdir().unwrap();
+    let mut writer = LogWriter::open(room.path(), LogOptions::default()).unwrap();
+    writer.write(Stream::Stdout, b"0\n1\n", NOW).unwrap();
+    let follow = LogQuery { follow: true, ..LogQuery::default() };
+    let mut reader = LogReader::open(room.path(), follow).unwrap().unwrap();
+    assert_eq!(texts(&drain(&mut reader)), ["0\n", "1\n"]);
+    fs::open_for_writing(&files::path(room.path(), 0)).unwrap().set_len(0).unwrap();
+    writer.write(Stream::Stdout, b"2\n", NOW).unwrap();
+    assert_eq!(texts(&drain(&mut reader)), ["2\n"]);
+    assert_eq!(tail(room.path(), 9), "2\n");
+}
+
+#[test]
 fn following_ends_with_the_writer_and_misses_nothing_of_it() {
     let room = tempfile::tempdir().unwrap();
     let mut writer = Some(LogWriter::open(room.path(), LogOptions::default()).unwrap());
