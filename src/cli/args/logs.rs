@@ -20,7 +20,7 @@ pub(in crate::cli) struct Logs {
     /// Go on with what it prints from now on, until it ends
     #[arg(short, long)]
     pub follow: bool,
-    /// Show the last NUMBER lines; all
+    /// Show this many lines from the end, or all
     #[arg(short = 'n', long, value_name = "NUMBER", default_value = "all",
           allow_negative_numbers = true, value_parser = Tail::parse)]
     pub tail: Tail,
