@@ -132,9 +132,9 @@ pub fn without_cgroup(
 fn no_file(write: &Write) -> Error {
     let files: Vec<&str> = write.targets.iter().map(|target| target.file).collect();
     let error = Error::unsupported(format!("the kernel has no {}", files.join(" or ")));
-    match write.controller {
-        Controller::Memory => error.hint("boot the host with swapaccount=1 to limit swap"),
-        Controller::Blkio => error.hint("weights need a kernel with the BFQ or the cost scheduler"),
+    match write.flag {
+        "--memory-swap" => error.hint("boot the host with swapaccount=1 to limit swap"),
+        "--blkio-weight" => error.hint("weights need a kernel with BFQ or the io.cost model"),
         _ => error,
     }
 }

@@ -39,7 +39,9 @@ pub struct Entrance(Vec<OwnedFd>);
 impl Entrance {
     /// Moves the calling process into the group. Allocates nothing: it may be
     /// called between fork(2) and execve(2). On v1 it moves the calling thread
-    /// alone, so the process must have but one.
+    /// alone, so the process must have but one. A cgroup namespace that is to
+    /// have the group as its root is made after this, by unshare(2)
+    /// (cgroup_namespaces(7)).
     ///
     /// # Errors
     /// Those of write(2).
@@ -108,8 +110,8 @@ impl Cgroup {
     }
 
     /// The v2 directory, for clone3(2) with `CLONE_INTO_CGROUP`; `None` on v1.
-    /// The root of a new cgroup namespace would still be the caller's cgroup:
-    /// the child calls unshare(2) for that (`copy_cgroup_ns`).
+    /// With `CLONE_NEWCGROUP` in the same call it is the root of the new
+    /// namespace (`cgroup_post_fork`, kernel/cgroup/cgroup.c).
     ///
     /// # Errors
     /// Those of open(2).

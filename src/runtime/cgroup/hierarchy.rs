@@ -164,11 +164,14 @@ impl Hierarchy {
         let leftovers = self.leftovers(recorded)?;
         let mut result = Ok(());
         for id in &leftovers {
-            if let Some(group) = Cgroup::open(self, id)? {
-                result = result.and(group.kill().and_then(|()| group.remove()));
-            }
+            result = result.and(self.bury(id));
         }
         result.map(|()| leftovers)
+    }
+
+    fn bury(&self, id: &ContainerId) -> Result<()> {
+        let Some(group) = Cgroup::open(self, id)? else { return Ok(()) };
+        group.kill().and_then(|()| group.remove())
     }
 }
 

@@ -83,21 +83,20 @@ impl Cgroup {
                 return files.write("cgroup.kill", "1");
             }
         }
-        let Some(files) = self.files(Controller::Freezer) else { return self.kill_each() };
+        let Some(files) = self.files(Controller::Freezer) else { return self.kill_but(Vec::new()) };
         if !files.has("cgroup.procs")? {
             return Ok(());
         }
         // While it freezes nothing new is born in it for long: not waited for.
         freezer::ask(&files, State::Frozen)?;
-        let killed = self.processes().and_then(|pids| signal(&pids));
+        let killed = self.processes().and_then(|pids| signal(&pids).map(|()| pids));
         // v1 delivers the signal when they go on.
         let thawed = freezer::ask(&files, State::Thawed);
-        killed.and(thawed).and_then(|()| self.kill_each())
+        killed.and_then(|killed| thawed.map(|()| killed)).and_then(|killed| self.kill_but(killed))
     }
 
-    /// Kills until none is left that has not been killed.
-    fn kill_each(&self) -> Result<()> {
-        let mut killed = Vec::new();
+    /// Kills until none is left that is not among `killed`.
+    fn kill_but(&self, mut killed: Vec<Pid>) -> Result<()> {
         for _ in 0..MOST_ROUNDS {
             let mut pids = self.processes()?;
             pids.retain(|pid| !killed.contains(pid));
