@@ -51,7 +51,7 @@ fn a_v2_group_is_entered_by_its_door_and_is_in_use_then() {
     let Some(mut room) = Room::unified(test) else { return };
     assert!(room.group.directory().unwrap().is_some());
     room.group.entrance().unwrap();
-    let own = pid(room.run("sleep 100"));
+    let own = pid(room.run("exec sleep 100"));
     assert_eq!(room.group.processes().unwrap(), [own]);
     let error = Cgroup::create(&room.hierarchy, &room.id).unwrap_err();
     assert_eq!(error.kind(), Kind::InUse);

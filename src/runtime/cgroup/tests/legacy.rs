@@ -169,7 +169,7 @@ fn a_group_with_processes_is_in_use_and_one_below_goes_along() {
     else {
         return;
     };
-    let child = room.run("sleep 100");
+    let child = room.run("exec sleep 100");
     let pid = pid(child);
     let again = Cgroup::create(&room.hierarchy, &room.id).unwrap_err();
     assert_eq!(again.kind(), crate::error::Kind::InUse);
@@ -189,7 +189,7 @@ fn a_sweep_kills_and_removes_what_has_no_record() {
     let Some(mut room) = Room::legacy("a_sweep_kills_and_removes_what_has_no_record") else {
         return;
     };
-    let child = room.run("sleep 100");
+    let child = room.run("exec sleep 100");
     let pid = pid(child);
     let known = BTreeSet::from([room.id.clone()]);
     assert!(room.hierarchy.sweep(&known).unwrap().is_empty());
