@@ -20,6 +20,7 @@
 //! `/proc/1/exe` of a running container.
 
 pub mod capability;
+pub mod cgroup;
 pub mod channel;
 pub mod credentials;
 pub mod exec;

@@ -10,6 +10,7 @@ pub mod environment;
 pub mod hostname;
 pub mod mount;
 pub mod network;
+pub mod resources;
 pub mod security;
 pub mod signal;
 pub mod size;
