@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use args::events::SystemVerb;
 use args::{Arguments, Verb};
 
 /// Runs this process's command line.
@@ -53,6 +54,9 @@ fn perform(arguments: &[OsString]) -> Option<i32> {
         Verb::Run(run) => command::run::run(&engine, *run),
         Verb::Ps(ps) => command::ps::run(&engine, &ps),
         Verb::Rm(rm) => command::rm::run(&engine, &rm),
+        Verb::Events(events) | Verb::System(SystemVerb::Events(events)) => {
+            command::events::run(&engine, &events)
+        }
         Verb::Init(init) => command::init::run(&engine, init),
         Verb::Profile(profile) => command::profile::run(&engine, profile),
         Verb::Completion { shell } => command::reference::completion(shell),

@@ -6,6 +6,7 @@ mod bundle;
 mod changes;
 mod containers;
 mod environment;
+mod events;
 mod excludes;
 mod export;
 mod fallback;
@@ -37,6 +38,7 @@ use crate::error::{Error, Kind, Result};
 use crate::store::Store;
 
 pub use containers::{ContainerStatus, ContainerSummary};
+pub use events::{EventFilter, EventReader, EventRequest};
 pub use excludes::ExcludeOptions;
 pub use export::ExportRequest;
 pub use host::Host;

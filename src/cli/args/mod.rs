@@ -2,6 +2,7 @@
 //! the verbs of a kind; their work is in `command`.
 
 pub(super) mod container;
+pub(super) mod events;
 mod excludes;
 pub(super) mod image;
 mod image_filter;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use container::{ContainerVerb, Ps, Rm, Run};
+use events::{Events, SystemVerb};
 use image::{Export, ImageVerb, Images, Inspect, RemoveImages, Save, Tag};
 use import::Import;
 use shell::{Init, ProfileVerb, Shell};
@@ -65,6 +67,10 @@ pub(super) enum Verb {
     Run(Box<Run>),
     Ps(Ps),
     Rm(Rm),
+    Events(Events),
+    /// Work with the store as a whole
+    #[command(subcommand)]
+    System(SystemVerb),
     Init(Init),
     /// Show the profiles of shells
     #[command(subcommand)]
