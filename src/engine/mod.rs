@@ -5,6 +5,7 @@
 mod bundle;
 mod changes;
 mod containers;
+mod diff;
 mod environment;
 mod events;
 mod excludes;
@@ -38,6 +39,7 @@ use crate::error::{Error, Kind, Result};
 use crate::store::Store;
 
 pub use containers::{ContainerStatus, ContainerSummary};
+pub use diff::{Change, ChangeKind};
 pub use events::{EventFilter, EventReader, EventRequest};
 pub use excludes::ExcludeOptions;
 pub use export::ExportRequest;

@@ -1,5 +1,6 @@
 //! The command line, end to end: one file a verb.
 
+mod diff;
 mod events;
 mod export;
 mod hostile;

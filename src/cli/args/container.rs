@@ -16,6 +16,7 @@ use crate::engine::options::user::UserSpec;
 use crate::id::ContainerName;
 use crate::runtime::capability::Selection;
 
+use super::copy::Diff;
 use super::image::{Export, InspectFormatFlag};
 
 /// The verbs on containers as docker groups them.
@@ -28,6 +29,7 @@ pub(in crate::cli) enum ContainerVerb {
     Rm(Rm),
     Inspect(ContainerInspect),
     Export(Export),
+    Diff(Diff),
 }
 
 /// Show details of containers

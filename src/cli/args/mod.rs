@@ -2,6 +2,7 @@
 //! the verbs of a kind; their work is in `command`.
 
 pub(super) mod container;
+pub(super) mod copy;
 pub(super) mod events;
 mod excludes;
 pub(super) mod image;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use container::{ContainerVerb, Ps, Rm, Run};
+use copy::Diff;
 use events::{Events, SystemVerb};
 use image::{Export, ImageVerb, Images, Inspect, RemoveImages, Save, Tag};
 use import::Import;
@@ -67,6 +69,7 @@ pub(super) enum Verb {
     Run(Box<Run>),
     Ps(Ps),
     Rm(Rm),
+    Diff(Diff),
     Events(Events),
     /// Work with the store as a whole
     #[command(subcommand)]
