@@ -54,6 +54,7 @@ fn perform(arguments: &[OsString]) -> Option<i32> {
         Verb::Run(run) => command::run::run(&engine, *run),
         Verb::Ps(ps) => command::ps::run(&engine, &ps),
         Verb::Rm(rm) => command::rm::run(&engine, &rm),
+        Verb::Cp(copy) => command::cp::run(&engine, copy),
         Verb::Diff(diff) => command::diff::run(&engine, &diff),
         Verb::Events(events) | Verb::System(SystemVerb::Events(events)) => {
             command::events::run(&engine, &events)

@@ -132,7 +132,7 @@ fn directory(
         Some(upper) if here.by_upper => open(upper, true)?,
         _ => None,
     };
-    let upper = upper.filter(|upper| is_plain(upper));
+    let upper = upper.filter(is_plain);
     let names = match &upper {
         Some(upper) => names_of([Some(upper), None])?,
         None => names_of([image.as_ref(), merged.as_ref()])?,

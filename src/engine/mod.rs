@@ -5,6 +5,7 @@
 mod bundle;
 mod changes;
 mod containers;
+mod copy;
 mod diff;
 mod environment;
 mod events;
@@ -39,6 +40,7 @@ use crate::error::{Error, Kind, Result};
 use crate::store::Store;
 
 pub use containers::{ContainerStatus, ContainerSummary};
+pub use copy::{CopyEnd, CopyRequest};
 pub use diff::{Change, ChangeKind};
 pub use events::{EventFilter, EventReader, EventRequest};
 pub use excludes::ExcludeOptions;

@@ -16,7 +16,7 @@ use crate::engine::options::user::UserSpec;
 use crate::id::ContainerName;
 use crate::runtime::capability::Selection;
 
-use super::copy::Diff;
+use super::copy::{Copy, Diff};
 use super::image::{Export, InspectFormatFlag};
 
 /// The verbs on containers as docker groups them.
@@ -29,6 +29,7 @@ pub(in crate::cli) enum ContainerVerb {
     Rm(Rm),
     Inspect(ContainerInspect),
     Export(Export),
+    Cp(Copy),
     Diff(Diff),
 }
 

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use container::{ContainerVerb, Ps, Rm, Run};
-use copy::Diff;
+use copy::{Copy, Diff};
 use events::{Events, SystemVerb};
 use image::{Export, ImageVerb, Images, Inspect, RemoveImages, Save, Tag};
 use import::Import;
@@ -69,6 +69,7 @@ pub(super) enum Verb {
     Run(Box<Run>),
     Ps(Ps),
     Rm(Rm),
+    Cp(Copy),
     Diff(Diff),
     Events(Events),
     /// Work with the store as a whole
