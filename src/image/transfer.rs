@@ -81,3 +81,37 @@ pub fn apply_upon(
     let applied = apply(TarReader::new(reader), target, &options)?;
     Ok(Transferred { content_size: applied.content_size, report: applied.report })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+
+    use super::*;
+    use crate::image::Topic;
+
+    #[test]
+    fn a_target_stays_as_it_is_and_gives_no_group_of_its_own() {
+        let room = tempfile::tempdir().unwrap();
+        for path in ["from/empty", "to"] {
+            std::fs::create_dir_all(room.path().join(path)).unwrap();
+        }
+        std::fs::write(room.path().join("from/file"), "x").unwrap();
+        let to = room.path().join("to");
+        // An ordinary user has no second group to give.
+        let _ = chown(&to, None, Some(1234));
+        std::fs::set_permissions(&to, PermissionsExt::from_mode(0o2777)).unwrap();
+        let before = std::fs::metadata(&to).unwrap();
+        let part = Part { name: OsStr::new("from"), renamed: b"" };
+        let source = Dir::open(room.path()).unwrap();
+        let copied = transfer((&source, part), &Dir::open(&to).unwrap(), None).unwrap();
+        assert_eq!((copied.content_size, copied.report.count(Topic::Lost)), (1, 0));
+        let after = std::fs::metadata(&to).unwrap();
+        assert_eq!((after.mode(), after.gid()), (before.mode(), before.gid()));
+        let own = std::fs::metadata(room.path().join("from/file")).unwrap().gid();
+        for made in ["file", "empty"] {
+            let made = std::fs::metadata(to.join(made)).unwrap();
+            assert_eq!((made.gid(), made.mode() & 0o2000), (own, 0));
+        }
+    }
+}
