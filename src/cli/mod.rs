@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use args::events::SystemVerb;
 use args::{Arguments, Verb};
 
 /// Runs this process's command line.
@@ -54,6 +55,11 @@ fn perform(arguments: &[OsString]) -> Option<i32> {
         Verb::Ps(ps) => command::ps::run(&engine, &ps),
         Verb::Logs(logs) => command::logs::run(&engine, &logs),
         Verb::Rm(rm) => command::rm::run(&engine, &rm),
+        Verb::Cp(copy) => command::cp::run(&engine, copy),
+        Verb::Diff(diff) => command::diff::run(&engine, &diff),
+        Verb::Events(events) | Verb::System(SystemVerb::Events(events)) => {
+            command::events::run(&engine, &events)
+        }
         Verb::Init(init) => command::init::run(&engine, init),
         Verb::Profile(profile) => command::profile::run(&engine, profile),
         Verb::Completion { shell } => command::reference::completion(shell),

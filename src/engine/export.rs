@@ -97,7 +97,7 @@ impl Engine {
 
 /// The same tree without a place to write to: two mounts must not share one
 /// (overlayfs, "Sharing and copying layers"), and the container may run.
-fn read_only(mount: Mount) -> Mount {
+pub(super) fn read_only(mount: Mount) -> Mount {
     match mount {
         Mount::Bind { source, .. } => Mount::Bind { source, read_only: true },
         Mount::Overlay(Overlay { mut lower, upper }) => {

@@ -5,7 +5,10 @@
 mod bundle;
 mod changes;
 mod containers;
+mod copy;
+mod diff;
 mod environment;
+mod events;
 mod excludes;
 mod export;
 mod fallback;
@@ -38,6 +41,9 @@ use crate::error::{Error, Kind, Result};
 use crate::store::Store;
 
 pub use containers::{ContainerStatus, ContainerSummary};
+pub use copy::{CopyEnd, CopyRequest};
+pub use diff::{Change, ChangeKind};
+pub use events::{EventFilter, EventReader, EventRequest};
 pub use excludes::ExcludeOptions;
 pub use export::ExportRequest;
 pub use host::Host;

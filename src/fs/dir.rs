@@ -5,7 +5,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -200,13 +200,16 @@ impl Dir {
             .map_err(|error| self.fail("set the owner of", name, error))
     }
 
-    /// Sets the permission bits of `name`, which must not be a symbolic link.
+    /// Sets the permission bits of `name`, which must not be a symbolic link:
+    /// one that was put there meanwhile is not followed.
     ///
     /// # Errors
-    /// Those of fchmodat(2).
+    /// Those of openat2(2) and chmod(2): `EOPNOTSUPP` for a symbolic link.
     pub fn set_mode(&self, name: &OsStr, mode: u32) -> Result<()> {
-        let mode = Mode::from_raw_mode(mode);
-        rustix::fs::chmodat(&self.fd, name, mode, AtFlags::empty())
+        // fchmodat2(2), which can do that, came with Linux 6.6.
+        let node = self.openat(name, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty())?;
+        let path = format!("/proc/self/fd/{}", node.as_raw_fd());
+        rustix::fs::chmod(path, Mode::from_raw_mode(mode))
             .map_err(|error| self.fail("set the mode of", name, error))
     }
 
@@ -310,6 +313,18 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_mode_of_what_a_link_points_to_stays() {
+        let room = tempfile::tempdir().unwrap();
+        let dir = Dir::open(room.path()).unwrap();
+        let (file, link) = (OsStr::new("file"), OsStr::new("link"));
+        dir.create_file(file).unwrap();
+        dir.create_symlink(link, file).unwrap();
+        dir.set_mode(file, 0o640).unwrap();
+        assert!(dir.set_mode(link, 0o777).is_err());
+        assert_eq!(dir.metadata(file).unwrap().mode, 0o640);
+    }
 
     #[test]
     fn names_are_listed_from_the_start_each_time() {

@@ -41,6 +41,7 @@ impl ImportOptions {
             epoch: self.epoch,
             counters: Some(&self.counters),
             unmapped: None,
+            part: None,
         }
     }
 }
@@ -157,6 +158,7 @@ pub fn import_tar(
         left_out: (!options.excludes.is_empty()).then_some(left_out),
         epoch: options.epoch,
         counters: Some(&options.counters),
+        upon: None,
     };
     let mut applied = apply(TarReader::new(reader), &tree, &apply_options)?;
     // The root alone is no filesystem either; its path would say nothing.

@@ -68,6 +68,34 @@ pub(super) fn run<T: Send>(
     })
 }
 
+/// Runs `produce` on a thread of its own and the extractor beside it.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn transfer<T: Send>(
+    produce: impl FnOnce(&mut ChunkSink) -> Result<T> + Send,
+    target: &Dir,
+    options: &ApplyOptions<'_>,
+) -> Result<(T, Applied)> {
+    let (recycle, pool) = channel();
+    let (to_extractor, queue) = sync_channel(QUEUE);
+    std::thread::scope(|scope| {
+        let producer = scope.spawn(move || {
+            let mut sink = ChunkSink::new(vec![to_extractor], pool);
+            let result = produce(&mut sink).and_then(|value| sink.flush().map(|()| value));
+            (result, sink.closed)
+        });
+        let input = ChunkReader { queue, recycle, current: None, position: 0 };
+        let applied = apply(TarReader::new(input), target, options);
+        let (produced, closed) = joined(producer.join());
+        match (produced, applied) {
+            (Err(_), Err(error)) if closed => Err(error),
+            (Err(error), _) | (Ok(_), Err(error)) => Err(error),
+            (Ok(produced), Ok(applied)) => Ok((produced, applied)),
+        }
+    })
+}
+
 /// Runs `produce` and, on a thread of its own, the hasher; returns what
 /// `produce` did, and the digest and size of what it wrote.
 ///

@@ -27,6 +27,8 @@ pub enum Topic {
     UnmappedOwner,
     /// The file system refused something; it is kept beside the tree.
     Overridden,
+    /// The file system refused something, and nothing keeps it.
+    Lost,
     /// A directory that the archive does not list was created.
     ImplicitDirectory,
     /// A later member of the archive replaced an earlier one.
@@ -58,6 +60,10 @@ impl Topic {
             Self::Overridden => format!(
                 "the file system refused the owner, mode, time, attributes or device of {}; the \
                  image keeps them",
+                counted("file", "files")
+            ),
+            Self::Lost => format!(
+                "the file system refused the owner, mode, time, attributes or device of {}",
                 counted("file", "files")
             ),
             Self::ImplicitDirectory => counted(

@@ -17,8 +17,8 @@ use super::xattrs::{ACL_ACCESS, ACL_DEFAULT, CAPABILITY};
 /// Who makes the files.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Caller {
-    /// The owner that a new file has without asking.
-    owner: Owner,
+    /// The owner that a new file has without asking, if that is known.
+    owner: Option<Owner>,
     /// True if no mode keeps the caller from reading.
     reads_all: bool,
 }
@@ -35,7 +35,16 @@ impl Caller {
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
         };
-        Ok(Self { owner, reads_all: sets.effective.contains(CapabilitySet::DAC_OVERRIDE) })
+        Ok(Self {
+            owner: Some(owner),
+            reads_all: sets.effective.contains(CapabilitySet::DAC_OVERRIDE),
+        })
+    }
+
+    /// The same in directories that may give new files a group of their own
+    /// (inode(7), "The set-group-ID bit").
+    pub(super) fn among_others(self) -> Self {
+        Self { owner: None, ..self }
     }
 
     /// Gives what is at `place`, which is a new file or a directory,
@@ -50,7 +59,7 @@ impl Caller {
         let mut taken = true;
         // The owner goes first: chown(2) takes setuid bits and capabilities. A
         // directory may be an old one, with another owner.
-        if owner != self.owner || kind == FileKind::Directory {
+        if self.owner != Some(owner) || kind == FileKind::Directory {
             taken &= accepted(place.set_owner(owner))?;
         }
         // A mode may forbid to set `user.*`, and chmod(2) changes an ACL.

@@ -61,6 +61,24 @@ pub struct TreeSource<'a> {
     pub overrides: Overrides,
 }
 
+/// One thing in a tree, which is to be copied and need not be a layer: it may
+/// be empty, and its names may be any.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// Its name in the tree's root; `.` is the root itself.
+    pub name: &'a OsStr,
+    /// Its path as a member; empty for what is in it alone.
+    pub renamed: &'a [u8],
+}
+
+impl Part<'_> {
+    /// The path of the member that is `path` below it.
+    fn path_of(&self, path: &[u8]) -> Vec<u8> {
+        let slash: &[u8] = if self.renamed.is_empty() || path.is_empty() { b"" } else { b"/" };
+        [self.renamed, slash, path].concat()
+    }
+}
+
 /// How a tree is written.
 #[derive(Default)]
 pub struct WalkOptions<'a> {
@@ -73,6 +91,8 @@ pub struct WalkOptions<'a> {
     /// Told where they own what is found; not for a tree of our own making,
     /// whose owners are as they are meant.
     pub unmapped: Option<UnmappedOwners>,
+    /// Written alone.
+    pub part: Option<Part<'a>>,
 }
 
 /// What was written.
@@ -107,8 +127,11 @@ pub fn write_tree(
         walked: Walked::default(),
         header: Vec::new(),
     };
-    walk.tree(source.dir)?;
-    if walk.walked.entries < 2 {
+    match options.part {
+        Some(part) => walk.part(source.dir, part)?,
+        None => walk.tree(source.dir)?,
+    }
+    if options.part.is_none() && walk.walked.entries < 2 {
         return Err(Error::invalid(format!("{} is empty", source.dir.path().display()))
             .hint("give the directory that holds bin, etc, usr"));
     }
@@ -139,9 +162,20 @@ struct Progress {
 }
 
 impl Walk<'_> {
+    fn part(&mut self, dir: &Dir, part: Part<'_>) -> Result<()> {
+        match self.member(dir, part.name, Vec::new())? {
+            true => self.below(&dir.open_dir(part.name).map_err(unreadable)?),
+            false => Ok(()),
+        }
+    }
+
     fn tree(&mut self, root: &Dir) -> Result<()> {
-        let mut chain = Chain::new(root)?;
         self.member(root, OsStr::new("."), Vec::new())?;
+        self.below(root)
+    }
+
+    fn below(&mut self, root: &Dir) -> Result<()> {
+        let mut chain = Chain::new(root)?;
         let mut progress = Progress { names: root.names()?, next: 0 };
         loop {
             let Some(name) = progress.names.get(progress.next) else {
@@ -156,7 +190,10 @@ impl Walk<'_> {
             if self.is_excluded(&path) {
                 continue;
             }
-            check_name(name, &path)?;
+            if self.options.part.is_none() {
+                refuse_whiteout(name, &path)?;
+            }
+            check_length(&path)?;
             let dir = chain.top()?;
             if self.member(dir, name, path)? {
                 let below = dir.open_dir(name).map_err(unreadable)?;
@@ -286,7 +323,10 @@ impl Walk<'_> {
             counters.add_file();
         }
         self.header.clear();
-        canonical::encode(entry, &mut self.header);
+        match self.options.part {
+            Some(part) => canonical::encode(&renamed(entry, part), &mut self.header),
+            None => canonical::encode(entry, &mut self.header),
+        }
         self.sink.put(&self.header)
     }
 
@@ -358,7 +398,7 @@ impl Walk<'_> {
     }
 }
 
-fn check_name(name: &OsStr, path: &[u8]) -> Result<()> {
+fn refuse_whiteout(name: &OsStr, path: &[u8]) -> Result<()> {
     let shown = || display(path);
     if is_whiteout(name.as_bytes()) {
         return Err(Error::invalid(format!(
@@ -367,11 +407,26 @@ fn check_name(name: &OsStr, path: &[u8]) -> Result<()> {
         ))
         .hint("rename it, or leave it out with --exclude"));
     }
+    Ok(())
+}
+
+fn check_length(path: &[u8]) -> Result<()> {
+    let shown = || display(path);
     if path.len() > PATH_LIMIT {
         return Err(Error::unsupported(format!("the path {} is longer than 4096 bytes", shown()))
             .hint("leave it out with --exclude"));
     }
     Ok(())
+}
+
+/// `entry` as it is called outside of `part`.
+fn renamed(entry: &Entry, part: Part<'_>) -> Entry {
+    let mut entry = entry.clone();
+    entry.path = part.path_of(&entry.path);
+    if let EntryKind::HardLink { target } = &mut entry.kind {
+        *target = part.path_of(target);
+    }
+    entry
 }
 
 fn changed(path: &Path) -> Error {

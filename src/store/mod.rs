@@ -72,7 +72,7 @@ use database::{Database, Failure, Schema};
 use workspace::{Item, Workspace};
 
 pub use container::{ContainerRecord, ContainerState};
-pub use event::Event;
+pub use event::{Event, EventCursor, EventWatch, Woken};
 pub use gc::Collected;
 pub use image::{ImageRecord, NewImage, PutImage};
 pub use layer::{LayerLocation, LayerRecord, PendingLayer};

@@ -1,5 +1,8 @@
 //! The command line, end to end: one file a verb.
 
+mod cp;
+mod diff;
+mod events;
 mod export;
 mod hostile;
 mod image_inspect;

@@ -16,6 +16,7 @@ use crate::engine::options::user::UserSpec;
 use crate::id::ContainerName;
 use crate::runtime::capability::Selection;
 
+use super::copy::{Copy, Diff};
 use super::image::{Export, InspectFormatFlag};
 use super::logs::Logs;
 
@@ -30,6 +31,8 @@ pub(in crate::cli) enum ContainerVerb {
     Inspect(ContainerInspect),
     Logs(Logs),
     Export(Export),
+    Cp(Copy),
+    Diff(Diff),
 }
 
 /// Show details of containers

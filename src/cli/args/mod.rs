@@ -2,6 +2,8 @@
 //! the verbs of a kind; their work is in `command`.
 
 pub(super) mod container;
+pub(super) mod copy;
+pub(super) mod events;
 mod excludes;
 pub(super) mod image;
 mod image_filter;
@@ -16,6 +18,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use container::{ContainerVerb, Ps, Rm, Run};
+use copy::{Copy, Diff};
+use events::{Events, SystemVerb};
 use image::{Export, ImageVerb, Images, Inspect, RemoveImages, Save, Tag};
 use import::Import;
 use logs::Logs;
@@ -68,6 +72,12 @@ pub(super) enum Verb {
     Ps(Ps),
     Rm(Rm),
     Logs(Logs),
+    Cp(Copy),
+    Diff(Diff),
+    Events(Events),
+    /// Work with the store as a whole
+    #[command(subcommand)]
+    System(SystemVerb),
     Init(Init),
     /// Show the profiles of shells
     #[command(subcommand)]

@@ -5,7 +5,7 @@ use crate::cli::args::image::{Inspect, InspectKind};
 use crate::engine::Engine;
 use crate::error::Result;
 
-use super::{export, inspect, logs, ps, rm, run};
+use super::{cp, diff, export, inspect, logs, ps, rm, run};
 
 /// Does what the verb says.
 pub(in crate::cli) fn run(engine: &Engine, verb: ContainerVerb) -> Result<i32> {
@@ -24,5 +24,7 @@ pub(in crate::cli) fn run(engine: &Engine, verb: ContainerVerb) -> Result<i32> {
         }
         ContainerVerb::Logs(arguments) => logs::run(engine, &arguments),
         ContainerVerb::Export(arguments) => export::run(engine, arguments),
+        ContainerVerb::Cp(arguments) => cp::run(engine, arguments),
+        ContainerVerb::Diff(arguments) => diff::run(engine, &arguments),
     }
 }

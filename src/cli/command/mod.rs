@@ -2,6 +2,9 @@
 //! answer to text and exit status.
 
 pub(super) mod container;
+pub(super) mod cp;
+pub(super) mod diff;
+pub(super) mod events;
 pub(super) mod export;
 pub(super) mod image;
 pub(super) mod images;

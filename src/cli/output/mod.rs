@@ -9,7 +9,7 @@ mod time;
 pub(in crate::cli) use size::significant;
 pub use size::{binary_size, human_size};
 pub use table::{Table, align, ellipsis};
-pub use time::{ago, created_at, human_duration, rfc3339};
+pub use time::{ago, created_at, event_time, human_duration, rfc3339};
 
 /// The first twelve characters of an ID or digest, without its `sha256:`.
 pub fn short_id(id: &str) -> &str {

@@ -52,6 +52,16 @@ pub fn created_at(seconds: i64, zone: &TimeZone) -> Result<String> {
     Ok(time.strftime("%Y-%m-%d %H:%M:%S %z %Z").to_string())
 }
 
+/// The time of an event, with all nine digits of nanoseconds:
+/// `2024-01-02T03:04:05.000000123+02:00`, or `Z` for UTC (docker's
+/// `RFC3339NanoFixed`). Errors as [`rfc3339`].
+pub fn event_time(seconds: i64, nanos: u32, zone: &TimeZone) -> Result<String> {
+    let time = timestamp(seconds, nanos)?.to_zoned_datetime(zone.clone());
+    let offset =
+        if time.offset().is_zero() { "Z".into() } else { time.strftime("%:z").to_string() };
+    Ok(format!("{}{offset}", time.strftime("%Y-%m-%dT%H:%M:%S.%9f")))
+}
+
 fn timestamp(seconds: i64, nanos: u32) -> Result<Timestamp> {
     i32::try_from(nanos)
         .ok()
@@ -68,6 +78,15 @@ fn timestamp(seconds: i64, nanos: u32) -> Result<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn event_times_have_a_fixed_width() {
+        let zone = TimeZone::fixed(jiff::tz::offset(2));
+        let time = event_time(1_700_000_000, 123, &zone).unwrap();
+        assert_eq!(time, "2023-11-15T00:13:20.000000123+02:00");
+        let time = event_time(1_700_000_000, 0, &TimeZone::UTC).unwrap();
+        assert_eq!(time, "2023-11-14T22:13:20.000000000Z");
+    }
 
     #[test]
     fn durations_are_docker_s() {

@@ -6,13 +6,13 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::error::{Error, Kind, Result};
-use crate::fs::{self, Dir, FileKind, Metadata, Timestamp};
+use crate::fs::{self, Dir, FileKind, Metadata, Owner, Timestamp};
 use crate::image::entry::{Attributes, Entry, display};
 use crate::image::report::Topic;
 use crate::image::settle::Place;
 use crate::image::xattrs::{self, ACL_DEFAULT, Fate, fate};
 
-use super::Extractor;
+use super::{Extractor, no_overwriting};
 
 /// The most extended attributes that directories on the way down may have
 /// together, in bytes: they wait in memory until the stream leaves them.
@@ -72,6 +72,12 @@ impl Extractor<'_> {
             None if self.applied.overrides.has_node(&path) => blocked("which is no directory"),
             None => {
                 let below = dir.create_dir(name)?;
+                if let Some(upon) = self.upon {
+                    let Owner { uid, gid } = upon.owner.unwrap_or(Owner { uid: 0, gid: 0 });
+                    let mtime = Timestamp::now();
+                    let attributes = Attributes { uid, gid, mtime, ..implicit() };
+                    return self.chain.push(below, name, Finish::Attributes(attributes, false));
+                }
                 if !self.unlisted.add(&path) {
                     self.applied.report.note(Topic::ImplicitDirectory, &path);
                 }
@@ -145,6 +151,10 @@ impl Extractor<'_> {
         if self.caller.settle(&place, &attributes)? {
             return Ok(());
         }
+        if self.upon.is_some() {
+            self.applied.report.note(Topic::Lost, path);
+            return Ok(());
+        }
         self.applied.report.note(Topic::Overridden, path);
         self.applied.overrides.add_attributes(path, attributes)
     }
@@ -170,13 +180,15 @@ impl Extractor<'_> {
                 if dir.metadata(name)?.kind == FileKind::Directory {
                     let below = dir.open_dir(name)?;
                     self.come_back(below, name)?;
+                } else if self.upon.is_some() {
+                    return Err(no_overwriting(&entry.path, "no directory", "one"));
                 } else {
                     self.replace(name, &entry.path)?;
                     let below = self.chain.top()?.create_dir(name)?;
                     self.chain.push(below, name, Finish::Attributes(implicit(), false))?;
                 }
                 if let Some(finish) = self.chain.data() {
-                    *finish = Finish::Attributes(entry.attributes, true);
+                    *finish = Finish::Attributes(entry.attributes, self.upon.is_none());
                 }
                 Ok(())
             }

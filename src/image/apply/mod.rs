@@ -37,7 +37,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use crate::error::{Error, Kind, Result};
-use crate::fs::{self, Dir, FileKind, Timestamp};
+use crate::fs::{self, Dir, FileKind, Owner, Timestamp};
 
 use super::chain::Chain;
 use super::entry::{Attributes, Entry, EntryKind, display, is_whiteout};
@@ -64,6 +64,18 @@ pub struct ApplyOptions<'a> {
     /// Its files are counted up on the way. Its bytes are not: whoever reads
     /// the archive counts them, as it comes, before it is decompressed.
     pub counters: Option<&'a Counters>,
+    /// The target is not a tree of our own making.
+    pub upon: Option<Upon>,
+}
+
+/// How an archive is applied upon a directory that others use: the directory
+/// itself stays as it is, a directory is not replaced by anything else nor
+/// anything else by a directory, any name is taken, and what the file system
+/// refuses is lost, and told.
+#[derive(Clone, Copy, Debug)]
+pub struct Upon {
+    /// Owns all that is made; else who the members say.
+    pub owner: Option<Owner>,
 }
 
 /// What was applied.
@@ -106,7 +118,10 @@ pub fn apply<R: BufRead>(
             extractor.set_aside(entry, &mut reader)?;
             continue;
         }
-        refuse_whiteout(&entry)?;
+        match options.upon {
+            Some(upon) => upon.give(&mut entry),
+            None => refuse_whiteout(&entry)?,
+        }
         extractor.count(&entry);
         if let Some(counters) = options.counters {
             counters.add_file();
@@ -123,6 +138,14 @@ pub fn apply<R: BufRead>(
     Ok(applied)
 }
 
+impl Upon {
+    fn give(self, entry: &mut Entry) {
+        if let Some(Owner { uid, gid }) = self.owner {
+            (entry.attributes.uid, entry.attributes.gid) = (uid, gid);
+        }
+    }
+}
+
 struct Extractor<'a> {
     chain: Chain<Finish>,
     root: Dir,
@@ -132,19 +155,26 @@ struct Extractor<'a> {
     pending_xattrs: usize,
     unlisted: Unlisted,
     aside: Aside<'a>,
+    upon: Option<Upon>,
     applied: Applied,
 }
 
 impl<'a> Extractor<'a> {
     fn new(target: &Dir, options: &ApplyOptions<'a>) -> Result<Self> {
+        let caller = Caller::of_process()?;
+        let (root, caller) = match options.upon {
+            Some(_) => (target, caller.among_others()),
+            None => (inherits_nothing(target)?, caller),
+        };
         Ok(Self {
-            chain: Chain::new(inherits_nothing(target)?)?,
+            chain: Chain::new(root)?,
             root: target.duplicate()?,
             root_finish: implicit(),
-            caller: Caller::of_process()?,
+            caller,
             pending_xattrs: 0,
             unlisted: Unlisted::default(),
             aside: Aside::new(options.left_out),
+            upon: options.upon,
             applied: Applied::default(),
         })
     }
@@ -193,6 +223,9 @@ impl<'a> Extractor<'a> {
         use std::os::fd::{AsFd, AsRawFd};
         let dir = self.chain.top()?;
         let kind = dir.metadata(name)?.kind;
+        if kind == FileKind::Directory && self.upon.is_some() {
+            return Err(no_overwriting(path, "a directory", "what is none"));
+        }
         if kind == FileKind::Directory {
             // By descriptor: the path itself may be longer than PATH_MAX.
             let parent = PathBuf::from(format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd()));
@@ -202,7 +235,9 @@ impl<'a> Extractor<'a> {
             dir.remove(name, kind)?;
         }
         self.applied.overrides.forget_tree(path);
-        self.applied.report.note(Topic::Replaced, path);
+        if self.upon.is_none() {
+            self.applied.report.note(Topic::Replaced, path);
+        }
         Ok(())
     }
 
@@ -220,6 +255,10 @@ impl<'a> Extractor<'a> {
         if made == Made::Whole {
             return Ok(());
         }
+        if self.upon.is_some() {
+            self.applied.report.note(Topic::Lost, &entry.path);
+            return Ok(());
+        }
         self.applied.report.note(Topic::Overridden, &entry.path);
         if made == Made::Partly {
             return self.applied.overrides.add_attributes(&entry.path, entry.attributes);
@@ -234,6 +273,9 @@ impl<'a> Extractor<'a> {
         while self.chain.depth() > 0 {
             self.leave()?;
         }
+        if self.upon.is_some() {
+            return Ok(self.applied);
+        }
         let root = self.root.duplicate()?;
         let attributes = std::mem::take(&mut self.root_finish);
         self.settle_directory(&root, b"", (attributes, true))?;
@@ -244,6 +286,12 @@ impl<'a> Extractor<'a> {
         self.aside.clear()?;
         Ok(self.applied)
     }
+}
+
+fn no_overwriting(path: &[u8], old: &str, new: &str) -> Error {
+    let path = display(path);
+    Error::new(Kind::AlreadyExists, format!("cannot overwrite {path:?}, {old}, with {new}"))
+        .hint("remove it first, or give another destination")
 }
 
 fn refuse_whiteout(entry: &Entry) -> Result<()> {
