@@ -30,6 +30,7 @@ mod tar_output;
 mod tree;
 mod usage;
 mod users;
+mod volumes;
 
 use std::cell::OnceCell;
 
@@ -51,6 +52,9 @@ pub use save::SaveTarget;
 pub use settings::Settings;
 pub use shell::ShellRequest;
 pub use tar_output::TarOutput;
+pub use volumes::{
+    OwnVolumes, PruneScope, PrunedVolumes, VolumeDetails, VolumeFilter, VolumeRequest,
+};
 
 /// Something that the user should know and that is no error.
 #[derive(Clone, Debug)]

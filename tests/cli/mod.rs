@@ -17,3 +17,4 @@ mod save;
 mod shell;
 mod sudo;
 mod terminal;
+mod volume;

@@ -8,6 +8,7 @@ mod image_filter;
 pub(super) mod import;
 pub(super) mod shell;
 mod until;
+pub(super) mod volume;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use container::{ContainerVerb, Ps, Rm, Run};
 use image::{Export, ImageVerb, Images, Inspect, RemoveImages, Save, Tag};
 use import::Import;
 use shell::{Init, ProfileVerb, Shell};
+use volume::VolumeVerb;
 
 const COMPLETION_HELP: &str = "For bash:  envbox completion bash \
     >~/.local/share/bash-completion/completions/envbox\n\
@@ -61,6 +63,9 @@ pub(super) enum Verb {
     /// Work with containers
     #[command(subcommand)]
     Container(ContainerVerb),
+    /// Work with volumes
+    #[command(subcommand)]
+    Volume(VolumeVerb),
     Shell(Box<Shell>),
     Run(Box<Run>),
     Ps(Ps),

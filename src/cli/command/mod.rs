@@ -17,3 +17,4 @@ pub(super) mod run;
 pub(super) mod save;
 pub(super) mod shell;
 pub(super) mod tag;
+pub(super) mod volume;
