@@ -27,7 +27,7 @@ use super::local::LocalVolume;
 #[derive(Debug, Default)]
 pub(in crate::engine) struct AttachedVolumes {
     sources: BTreeMap<String, (MountSource, Access)>,
-    _open: Vec<Dir>,
+    open_parts: Vec<Dir>,
 }
 
 impl AttachedVolumes {
@@ -129,7 +129,7 @@ impl AttachedVolumes {
                     .open_dir(OsStr::new(part))
                     .context(|| format!("cannot mount the part {part:?} of a volume"))?;
                 let path = format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd());
-                self._open.push(dir);
+                self.open_parts.push(dir);
                 (PathBuf::from(path), Links::Follow)
             }
         };
