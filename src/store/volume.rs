@@ -231,27 +231,29 @@ impl PendingContent<'_> {
         self.workspace.path().join(PENDING)
     }
 
-    /// Puts the content into the volume, for its user `container`. If somebody
-    /// else was faster, what they put in stays and this goes.
+    /// Puts the content into the volume, for its user `container` if it is for
+    /// one. False if something is in it: that stays, and this goes.
     ///
     /// # Errors
     /// `NotFound` if there is no such volume; those of the disk.
-    pub fn commit(self, container: &ContainerId) -> Result<()> {
+    pub fn commit(self, container: Option<&ContainerId>) -> Result<bool> {
         let Self { store, workspace, name } = self;
         let pending = workspace.path().join(PENDING);
         let data = store.volume_data(&name);
-        store.write("fill a volume of", |transaction| {
+        let filled = store.write("fill a volume of", |transaction| {
             find(transaction, &name)?.ok_or_else(|| no_such_volume(&name))?;
             if !store.is_volume_empty(&name)? {
-                return Ok(());
+                return Ok(false);
             }
             let users = volume_use::users_of(transaction, &store.tmp(), &name)?;
-            if users.iter().all(|user| user.container == *container) {
-                return Ok(fs::rename(&pending, &data)?);
+            if users.iter().all(|user| Some(&user.container) == container) {
+                fs::rename(&pending, &data)?;
+            } else {
+                move_in(&pending, &data)?;
             }
-            Ok(move_in(&pending, &data)?)
+            Ok(true)
         })?;
-        store.settle(workspace)
+        store.settle(workspace).map(|()| filled)
     }
 }
 

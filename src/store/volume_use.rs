@@ -207,7 +207,7 @@ fn users(connection: &Connection, tmp: &Path) -> Result<Vec<VolumeUser>, Failure
     )?;
     let rows = statement.query_map([], from_row)?;
     let mut users = rows.collect::<rusqlite::Result<Vec<VolumeUser>>>()?;
-    for workspace in workspace::held(tmp)? {
+    for workspace in workspace::held_with(tmp, USES)? {
         let Some(claim) = claim_in(&workspace)? else { continue };
         let Claim { container, name, uses } = claim;
         let user = |used| VolumeUser { container: container.clone(), name: name.clone(), used };

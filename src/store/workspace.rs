@@ -234,11 +234,15 @@ pub(super) fn layers_in_use(tmp: &Path) -> Result<HashSet<ChainId>> {
     Ok(used)
 }
 
-/// The directories of the workspaces that living processes hold.
-pub(super) fn held(tmp: &Path) -> Result<Vec<PathBuf>> {
+/// The directories of the workspaces with a file `name` that living processes
+/// hold. Others are not even probed: that may disturb who is making one.
+pub(super) fn held_with(tmp: &Path, name: &str) -> Result<Vec<PathBuf>> {
     let mut held = Vec::new();
-    for name in fs::list(tmp)? {
-        let path = tmp.join(name);
+    for folder in fs::list(tmp)? {
+        let path = tmp.join(folder);
+        if fs::absent_is_none(fs::open(&path.join(name)))?.is_none() {
+            continue;
+        }
         let lock = path.join(LOCK);
         let Some(file) = fs::absent_is_none(fs::open(&lock))? else { continue };
         if !fs::try_lock(&file, &lock)? {

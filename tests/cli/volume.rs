@@ -247,6 +247,43 @@ for_everyone! {
         assert_eq!(outside.len(), 1);
     }
 
+    fn a_volume_goes_out_and_comes_back(room) {
+        base(room, &[]);
+        let look = "cd /v && stat -c '%a %u:%g %h %Y %N' . file hard deep && readlink soft";
+        let there = line(room, &["-v", "data:/data", "-v", "data:/v"], look).succeeds().stdout();
+        room.envbox(&["volume", "export", "data", "-o", "data.tar"]).succeeds().quietly();
+        let import = |name: &str, file: &str| {
+            let mut command = room.command(&["volume", "import", name]);
+            command.stdin(std::fs::File::open(room.work().join(file)).unwrap());
+            room.run(command)
+        };
+        import("copy", "data.tar").succeeds().quietly();
+        assert_eq!(line(room, &["-v", "copy:/v"], look).succeeds().stdout(), there);
+        room.envbox(&["volume", "export", "copy", "-o", "copy.tar"]).succeeds();
+        let bytes = |file: &str| std::fs::read(room.work().join(file)).unwrap();
+        assert!(bytes("data.tar") == bytes("copy.tar"));
+        import("copy", "data.tar").exits(1).warns("volume copy is not empty");
+        std::fs::write(room.work().join("half.tar"), &bytes("data.tar")[..1500]).unwrap();
+        import("half", "half.tar").exits(1).warns("half");
+        let data = room.path().join("store/volumes/half/data");
+        assert!(std::fs::read_dir(data).unwrap().next().is_none());
+        room.envbox(&["volume", "export", "half"]).exits(1).warns("volume half is empty");
+        room.envbox(&["volume", "export", "none"]).exits(1).warns("no such volume: none");
+        room.envbox(&["volume", "create", "memory", "-o", "type=tmpfs"]).succeeds();
+        import("memory", "data.tar").exits(1).warns("not in the store");
+    }
+
+    fn a_person_is_asked_before_volumes_go(room) {
+        room.envbox(&["volume", "create", "data"]).succeeds();
+        for (answer, status, left) in [("n", 1, "data\n"), ("y", 0, "")] {
+            let mut terminal = room.terminal(&["volume", "prune", "-a"]);
+            terminal.expect("Remove all volumes that no container uses");
+            terminal.send(answer);
+            assert_eq!(terminal.wait(), status);
+            assert_eq!(names(room), left);
+        }
+    }
+
     fn names_do_not_leave_the_store(room) {
         base(room, &[]);
         for name in ["..", "../x", "a/b", "/x", ".x", "x", ""] {

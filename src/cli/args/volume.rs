@@ -1,6 +1,7 @@
 //! What can be typed after `envbox volume`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
@@ -21,6 +22,30 @@ pub(in crate::cli) enum VolumeVerb {
     #[command(visible_alias = "remove")]
     Rm(VolumeRm),
     Prune(VolumePrune),
+    Export(VolumeExport),
+    Import(VolumeImport),
+}
+
+/// Write what is in a volume as a tar
+#[derive(Args, Debug)]
+pub(in crate::cli) struct VolumeExport {
+    /// Its name
+    #[arg(value_name = "VOLUME")]
+    pub volume: String,
+    /// Write to this file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Put a tar into a volume
+///
+/// Puts a tar (plain, gzip, bzip2, xz, zstd) into an empty volume, which is made
+/// if it is missing.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct VolumeImport {
+    /// Its name
+    #[arg(value_name = "VOLUME")]
+    pub volume: VolumeName,
 }
 
 /// Make a volume

@@ -1,5 +1,7 @@
 //! `envbox volume`.
 
+use std::io::IsTerminal;
+
 use serde_json::{Value, json};
 
 use crate::cli::args::volume::{VolumeCreate, VolumeLs, VolumePrune, VolumeRm, VolumeVerb, map};
@@ -9,6 +11,10 @@ use crate::cli::prompt;
 use crate::cli::template::{Columns, Format, InspectFormat};
 use crate::engine::{Engine, PruneScope, VolumeDetails, VolumeRequest};
 use crate::error::{Error, Kind, Result};
+use crate::id::VolumeName;
+use crate::image::Report;
+
+use super::export::tar_output;
 
 const DRIVER: &str = "local";
 const SCOPE: &str = "local";
@@ -28,7 +34,29 @@ pub(in crate::cli) fn run(engine: &Engine, verb: VolumeVerb) -> Result<i32> {
         }
         VolumeVerb::Rm(arguments) => remove(engine, &arguments),
         VolumeVerb::Prune(arguments) => prune(engine, &arguments),
+        VolumeVerb::Export(arguments) => {
+            let mut stdout = std::io::stdout();
+            let output = tar_output(arguments.output.as_deref(), &mut stdout)?;
+            engine.export_volume(&arguments.volume, output).map(|report| tell(&report))
+        }
+        VolumeVerb::Import(arguments) => import(engine, &arguments.volume),
     }
+}
+
+fn import(engine: &Engine, volume: &VolumeName) -> Result<i32> {
+    if std::io::stdin().is_terminal() {
+        return Err(Error::invalid("stdin is a terminal, not an archive")
+            .hint(format!("pipe one in: envbox volume import {volume} <FILE")));
+    }
+    engine.import_volume(volume, Box::new(std::io::stdin())).map(|report| tell(&report))
+}
+
+/// Names what was not kept, a note a topic.
+fn tell(report: &Report) -> i32 {
+    for line in report.lines() {
+        exit::note(&line, None);
+    }
+    0
 }
 
 fn create(engine: &Engine, create: VolumeCreate) -> Result<i32> {

@@ -48,7 +48,8 @@ pub(super) fn fill(
         copy(source, &directory)
             .context(|| format!("cannot fill volume {name} from {}", target.display()))?;
     }
-    pending.commit(container)
+    // If somebody else was faster, theirs is the first content.
+    pending.commit(Some(container)).map(drop)
 }
 
 /// An empty directory is no tar; the volume has its owner and mode still.

@@ -5,6 +5,7 @@
 mod attach;
 mod copy;
 mod local;
+mod transfer;
 
 #[cfg(test)]
 mod tests;

@@ -216,22 +216,20 @@ fn content_comes_in_whole_and_only_into_an_empty_volume() {
             .unwrap()
             .set_mode(pending.directory().file_name().unwrap(), 0o1770)
             .unwrap();
-        if keep {
-            pending.commit(&job.id).unwrap()
-        }
+        keep && pending.commit(Some(&job.id)).unwrap()
     };
     let file = || fs::read_to_string(&store.volume_data(&data.name).join("file"));
-    fill("dropped", false);
+    assert!(!fill("dropped", false));
     assert!(store.is_volume_empty(&data.name).unwrap());
-    fill("first", true);
-    fill("second", true);
+    assert!(fill("first", true));
+    assert!(!fill("second", true));
     assert_eq!(file().unwrap(), "first");
     // Somebody else may have mounted it: the directory must stay the same.
     fs::remove_file(&store.volume_data(&data.name).join("file")).unwrap();
     let other = Passing::new(store, "other");
     store.hold_volumes(other.holder(), &[at(&data, "/data")]).unwrap();
     let before = fs::metadata(&store.volume_data(&data.name)).unwrap().unwrap().inode;
-    fill("third", true);
+    assert!(fill("third", true));
     let after = fs::metadata(&store.volume_data(&data.name)).unwrap().unwrap();
     assert_eq!((file().unwrap().as_str(), after.inode, after.mode), ("third", before, 0o1770));
     drop((job, other));
@@ -287,7 +285,7 @@ pub(super) fn churn(store: &Store) {
         for file in ["a", "b", "c"] {
             fs::write_volatile(&pending.directory().join(file), b"x").unwrap();
         }
-        pending.commit(&passing.id).unwrap();
+        assert!(pending.commit(Some(&passing.id)).unwrap());
         passing.snapshot.release_volumes(&store.paths).unwrap();
         passing.snapshot.remove().unwrap();
         store.remove_volume(&name("named")).unwrap();
