@@ -93,6 +93,34 @@ impl FromStr for ContainerName {
     }
 }
 
+/// A volume's name: docker's rule `[a-zA-Z0-9][a-zA-Z0-9_.-]+`, at most 255,
+/// since it is a directory's name too.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VolumeName(String);
+validated!(VolumeName);
+
+impl VolumeName {
+    /// The name of an anonymous volume, made of 32 random bytes, which the
+    /// caller draws: 64 lower-case hex digits.
+    pub fn from_random(bytes: [u8; 32]) -> Self {
+        Self(crate::digest::Digest::of(&bytes).encoded())
+    }
+}
+
+impl FromStr for VolumeName {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+        let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+        if first && (2..=255).contains(&text.len()) && text.bytes().all(inner) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(Error::invalid(format!("invalid volume name {text:?}"))
+            .hint("use 2 to 255 of [a-zA-Z0-9_.-], the first a letter or a digit"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,5 +141,18 @@ mod tests {
         assert_eq!(id.to_string().parse::<ContainerId>().unwrap(), id);
         assert_eq!(id.short().len(), 12);
         assert!("abc".parse::<ContainerId>().is_err());
+    }
+
+    #[test]
+    fn volume_names_are_one_component_of_a_path() {
+        let anonymous = VolumeName::from_random([7; 32]);
+        assert_eq!(anonymous.as_str().len(), 64);
+        for name in ["a1", "data_2.x-y", &"x".repeat(255), anonymous.as_str()] {
+            assert!(name.parse::<VolumeName>().is_ok(), "{name}");
+        }
+        for name in ["", "a", ".", "..", "../x", "a/b", "/a", ".a", "a b", "a\0", &"x".repeat(256)]
+        {
+            assert!(name.parse::<VolumeName>().is_err(), "{name}");
+        }
     }
 }

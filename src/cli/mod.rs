@@ -50,6 +50,7 @@ fn perform(arguments: &[OsString]) -> Option<i32> {
         Verb::Export(export) => command::export::run(&engine, export),
         Verb::Image(verb) => command::image::run(&engine, verb),
         Verb::Container(verb) => command::container::run(&engine, verb),
+        Verb::Volume(verb) => command::volume::run(&engine, verb),
         Verb::Shell(shell) => command::shell::run(&engine, *shell),
         Verb::Run(run) => command::run::run(&engine, *run),
         Verb::Ps(ps) => command::ps::run(&engine, &ps),

@@ -16,6 +16,7 @@ use super::options::mount::{self as option, MissingSource, MountKind, Recursion}
 use super::options::security::SeccompOption;
 use super::options::user::ResolvedUser;
 use super::request::{ContainerRequest, Limit, MountRequest};
+use super::volumes::AttachedVolumes;
 use super::{Host, Settings, fallback, users};
 
 /// docker's `PATH` where an image sets none.
@@ -55,6 +56,8 @@ pub(super) struct Surroundings<'a> {
     pub id: &'a ContainerId,
     /// A directory of this container's own on the host.
     pub scratch: &'a Path,
+    /// What is mounted for the volumes of the request.
+    pub volumes: &'a AttachedVolumes,
     /// The architecture of the rootfs, if it is known.
     pub is_32bit: bool,
 }
@@ -192,7 +195,7 @@ fn mounts(
     for mount in &request.mounts {
         // A mount over a file that envbox makes replaces it.
         mounts.retain(|other| other.target != Path::new(&mount.option.target));
-        mounts.push(user_mount(mount, around.settings)?);
+        mounts.push(user_mount(mount, around)?);
     }
     Ok(mounts)
 }
@@ -232,8 +235,8 @@ fn name_files(network: NetworkNamespace, scratch: &Path, hostname: &str) -> Resu
     Ok(mounts)
 }
 
-fn user_mount(request: &MountRequest, settings: &Settings) -> Result<MountSpec> {
-    let mount = request.option.clone().absolute(&settings.working_directory);
+fn user_mount(request: &MountRequest, around: &Surroundings<'_>) -> Result<MountSpec> {
+    let mount = request.option.clone().absolute(&around.settings.working_directory);
     let target = PathBuf::from(&mount.target);
     let read_only = if mount.read_only { Access::ReadOnly } else { Access::Writable };
     match mount.kind {
@@ -242,11 +245,13 @@ fn user_mount(request: &MountRequest, settings: &Settings) -> Result<MountSpec> 
             target,
             access: read_only,
         }),
-        MountKind::Volume(_) => Err(Error::unsupported(format!(
-            "volumes are not there yet: {target}",
-            target = target.display()
-        ))
-        .hint("bind a directory of the host: -v /host/directory:/directory")),
+        MountKind::Volume(volume) => {
+            if volume.relabel.is_some() {
+                check_no_selinux()?;
+            }
+            let (source, access) = around.volumes.source(&mount.target, read_only)?;
+            Ok(MountSpec { source, target, access })
+        }
         MountKind::Bind(bind) => {
             if bind.relabel.is_some() {
                 check_no_selinux()?;

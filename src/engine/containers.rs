@@ -8,8 +8,8 @@ use crate::fs::Timestamp;
 use crate::id::{ContainerId, ContainerName};
 use crate::store::ContainerRecord;
 
-use super::Engine;
 use super::running::{self, Running};
+use super::{Engine, OwnVolumes};
 
 /// The status of a container whose monitor was killed before it could note
 /// one: its processes were killed with it.
@@ -75,7 +75,7 @@ impl Engine {
     ///
     /// # Errors
     /// `NotFound`; `InUse` while it runs.
-    pub fn remove_container(&self, name: &str) -> Result<()> {
+    pub fn remove_container(&self, name: &str, volumes: OwnVolumes) -> Result<()> {
         let store = self.store()?;
         let running = running::list(&self.settings.store.run)?;
         let found = match store.container(name) {
@@ -97,6 +97,9 @@ impl Engine {
                 format!("cannot remove container {name:?}: it is running"),
             )
             .hint("end its program first"));
+        }
+        if volumes == OwnVolumes::Removed {
+            store.release_container_volumes(&found)?;
         }
         store.remove_container(&found)
     }

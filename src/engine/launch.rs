@@ -19,12 +19,14 @@ use crate::runtime::plan::{Environment, Plan};
 use crate::runtime::start::StartError;
 use crate::runtime::{plan, source, start};
 use crate::store::{
-    ContainerRecord, ContainerState, EphemeralSnapshot, ImageRecord, Store, StorePaths, random_name,
+    ContainerRecord, ContainerState, EphemeralSnapshot, ImageRecord, Store, StorePaths,
+    VolumeHolder, random_name,
 };
 
 use super::bundle::{self, Surroundings};
 use super::request::{ContainerRequest, Rootfs, Terminal};
 use super::running::{self, Running, RunningFile};
+use super::volumes::AttachedVolumes;
 use super::{Engine, tree};
 
 /// How a container ended.
@@ -56,6 +58,13 @@ impl Place {
         match self {
             Self::Ephemeral(snapshot) => snapshot.path(),
             Self::Kept { path, .. } => path,
+        }
+    }
+
+    fn snapshot(&self) -> Option<&EphemeralSnapshot> {
+        match self {
+            Self::Ephemeral(snapshot) => Some(snapshot),
+            Self::Kept { .. } => None,
         }
     }
 }
@@ -105,7 +114,10 @@ impl Engine {
         let place = place(store, request, (&id, &name), image.as_ref())?;
         let root = source::rootfs(place.mount(), host.user_namespace)?;
         let rootfs = fs::Rootfs::new(open_root(&root)?);
+        let holder = VolumeHolder { id: &id, name: &name, snapshot: place.snapshot() };
+        let volumes = AttachedVolumes::attach(store, &request.mounts, (holder, &rootfs))?;
         let around = Surroundings {
+            volumes: &volumes,
             settings: &self.settings,
             host,
             id: &id,
@@ -341,6 +353,7 @@ fn start_plan(plan: Plan) -> Result<monitor::Running, Failure> {
 /// the store.
 fn finish(aftermath: Aftermath, status: Option<i32>) {
     if let Place::Ephemeral(snapshot) = aftermath.place {
+        let _ = snapshot.release_volumes(&aftermath.store);
         let _ = snapshot.remove();
     } else if let Ok(store) = Store::open(&aftermath.store) {
         let state = ContainerState {

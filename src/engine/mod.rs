@@ -34,6 +34,7 @@ mod tar_output;
 mod tree;
 mod usage;
 mod users;
+mod volumes;
 
 use std::cell::OnceCell;
 
@@ -59,6 +60,9 @@ pub use save::SaveTarget;
 pub use settings::Settings;
 pub use shell::ShellRequest;
 pub use tar_output::TarOutput;
+pub use volumes::{
+    OwnVolumes, PruneScope, PrunedVolumes, VolumeDetails, VolumeFilter, VolumeRequest,
+};
 
 /// Something that the user should know and that is no error.
 #[derive(Clone, Debug)]

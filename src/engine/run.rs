@@ -9,6 +9,7 @@ use crate::runtime::spec::Links;
 
 use super::environment::Variables;
 use super::request::{ContainerOptions, ContainerRequest, MountRequest, Rootfs, Terminal};
+use super::volumes::with_image_volumes;
 use super::{Ended, Engine};
 
 /// docker's `TERM` in a container that has a terminal.
@@ -73,7 +74,10 @@ impl Engine {
             terminal_types: Vec::new(),
             working_directory: working_directory(options, config),
             user,
-            mounts: options.mounts.iter().cloned().map(plain).collect(),
+            mounts: with_image_volumes(&options.mounts, &config.volumes)?
+                .into_iter()
+                .map(plain)
+                .collect(),
             hostname: options.hostname.clone(),
             network: options.network.unwrap_or_default().into(),
             terminal: request.terminal,

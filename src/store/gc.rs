@@ -48,6 +48,9 @@ impl Store {
                 Item::Layer(_) => collected.layers += 1,
                 Item::Container(_) => collected.containers += 1,
                 Item::Blob(_) => collected.blobs += 1,
+                // None is looked for: what was put in a volume is nobody's to
+                // take, whatever became of its row.
+                Item::Volume(_) => {}
             }
         }
         workspace.remove()?;

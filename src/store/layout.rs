@@ -20,6 +20,7 @@ pub(super) const EMPTY: &str = "empty";
 pub(super) const BLOBS: &str = "blobs/sha256";
 pub(super) const LAYERS: &str = "layers";
 pub(super) const CONTAINERS: &str = "containers";
+pub(super) const VOLUMES: &str = "volumes";
 
 /// Only the owner may look in. Were layers reachable, any user of the host
 /// could run the old setuid programs in them (CVE-2021-41091).
@@ -75,7 +76,7 @@ fn make(root: &Path) -> Result<()> {
     if check_version(root)? {
         return Ok(());
     }
-    for name in [BLOBS, LAYERS, CONTAINERS, EMPTY, TMP] {
+    for name in [BLOBS, LAYERS, CONTAINERS, VOLUMES, EMPTY, TMP] {
         fs::ensure_dir(&root.join(name), MODE)?;
     }
     spread(&root.join(TMP));

@@ -9,9 +9,12 @@
 //!   blobs/sha256/<digest>    image configs and manifests, raw
 //!   layers/<chain ID>/       tree/ and overrides, as the driver left them
 //!   containers/<ID>/         a kept container: upper/ work/ config.json
+//!   volumes/<name>/          data/ and volume.json, from which its row can be
+//!                            made again
 //!   empty/                   an empty directory, for an image without layers
 //!   tmp/<random>/            whatever is unfinished or throw-away: lock,
-//!                            intent, layer/, upper/, work/, trash
+//!                            intent, volumes, transient, layer/, upper/,
+//!                            work/, trash
 //! ```
 //!
 //! Invariants, which `kill -9` at any point leaves true:
@@ -27,6 +30,10 @@
 //!   stands on it. A snapshot names its layers in its lock file before it
 //!   looks for their rows; a remover deletes the rows before it looks at the
 //!   lock files: one of the two sees the other.
+//! - A volume is renamed away in the transaction that deletes its row, so that
+//!   a volume without a row is never one that somebody is removing. Who was
+//!   killed before the commit has it in the trash of a workspace, from where
+//!   the next opener puts it back.
 //!
 //! Locks, in the order in which they are taken: `lock`, a workspace's lock,
 //! the database's write lock. The first is held from the first change until
@@ -53,6 +60,8 @@ mod remove;
 mod resolve;
 mod snapshot;
 mod tag;
+mod volume;
+mod volume_use;
 mod workspace;
 
 #[cfg(test)]
@@ -80,6 +89,8 @@ pub use name::random_name;
 pub use overlay::OverlayDriver;
 pub use remove::{RemoveImage, Removed, RunningContainer};
 pub use snapshot::{Driver, EphemeralSnapshot, Lower, Scratch, Stack};
+pub use volume::{PendingContent, VolumeRecord};
+pub use volume_use::{VolumeHolder, VolumeUse, VolumeUser};
 
 /// Where a store lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -246,13 +257,25 @@ impl Store {
         Ok(workspace)
     }
 
-    /// Removes `workspace`, and of what it intended whatever has no row.
+    /// Removes `workspace`, and of what it intended whatever has no row. If
+    /// that cannot be told, all stays for the next sweep.
     fn settle(&self, workspace: Workspace) -> Result<()> {
-        let items = workspace.intents()?;
-        if !items.is_empty() {
-            self.discard_unrecorded(&items, &workspace)?;
+        let settle = || {
+            self.release_transient(&workspace)?;
+            let items = workspace.intents()?;
+            if !items.is_empty() {
+                self.put_back_volumes(&items, &workspace)?;
+                self.discard_unrecorded(&items, &workspace)?;
+            }
+            Ok(())
+        };
+        match settle() {
+            Ok(()) => workspace.remove(),
+            Err(error) => {
+                workspace.abandon();
+                Err(error)
+            }
         }
-        workspace.remove()
     }
 
     /// Moves each of `items` that has no row, and on which no living snapshot
@@ -283,6 +306,7 @@ fn is_recorded(connection: &Connection, item: &Item) -> Result<bool, Failure> {
         Item::Blob(digest) => {
             ("SELECT 1 FROM images WHERE id = ?1 OR manifest = ?1", digest.encoded())
         }
+        Item::Volume(name) => ("SELECT 1 FROM volumes WHERE name = ?1", name.to_string()),
     };
     Ok(connection.prepare_cached(query)?.exists([key])?)
 }
@@ -293,12 +317,12 @@ fn take_away(workspace: &Workspace, item: &Item, path: &Path) -> Result<bool> {
     if fs::metadata(path)?.is_none() {
         return Ok(false);
     }
-    let trash = workspace.path().join("trash");
+    let trash = workspace.path().join(workspace::TRASH);
     fs::ensure_dir(&trash, 0o700)?;
     let target = trash.join(path.file_name().unwrap_or_default());
     match item {
         Item::Layer(_) => snapshot::DRIVER.remove(path, &target)?,
-        Item::Container(_) | Item::Blob(_) => fs::rename(path, &target)?,
+        Item::Container(_) | Item::Blob(_) | Item::Volume(_) => fs::rename(path, &target)?,
     }
     Ok(true)
 }

@@ -99,7 +99,7 @@ impl Scratch<'_> {
 #[derive(Debug)]
 pub struct EphemeralSnapshot {
     mount: Mount,
-    workspace: Workspace,
+    pub(super) workspace: Workspace,
 }
 
 impl EphemeralSnapshot {
@@ -114,7 +114,9 @@ impl EphemeralSnapshot {
     }
 
     /// Removes what was written; from a process without threads in the
-    /// background, so that it may still be there for a moment.
+    /// background, so that it may still be there for a moment. All stays, for
+    /// the next opener, while volumes are to go with it: see
+    /// [`EphemeralSnapshot::release_volumes`].
     ///
     /// # Errors
     /// Of what could not be removed, the first, where this process does it. The

@@ -21,11 +21,18 @@ use std::str::FromStr;
 use crate::digest::{ChainId, Digest};
 use crate::error::{Error, Kind, Result};
 use crate::fs;
-use crate::id::ContainerId;
+use crate::id::{ContainerId, VolumeName};
 use crate::sys::process;
 
 const LOCK: &str = "lock";
 const INTENT: &str = "intent";
+
+/// The file that names volumes which go with the workspace. Only a store,
+/// which knows their rows, can let them go: until it has, the workspace stays.
+pub(super) const TRANSIENT: &str = "transient";
+
+/// What was taken away and goes with the workspace.
+pub(super) const TRASH: &str = "trash";
 
 /// A directory of `tmp/` with its lock held. Dropping it removes it.
 #[derive(Debug)]
@@ -123,6 +130,9 @@ impl Workspace {
 
     fn clear(&mut self) -> Result<()> {
         let Some(lock) = self.lock.take() else { return Ok(()) };
+        if fs::metadata(&self.path.join(TRANSIENT))?.is_some() {
+            return Ok(());
+        }
         let mut first = None;
         for name in fs::list(&self.path)?.into_iter().filter(|name| name != LOCK) {
             if let Err(error) = fs::remove_tree(&self.path.join(name)) {
@@ -164,6 +174,8 @@ pub(super) enum Item {
     Container(ContainerId),
     /// `blobs/sha256/<digest>`.
     Blob(Digest),
+    /// `volumes/<name>`.
+    Volume(VolumeName),
 }
 
 impl fmt::Display for Item {
@@ -173,6 +185,7 @@ impl fmt::Display for Item {
             Self::Layer(chain) => write!(f, "layers/{}", chain.0.encoded()),
             Self::Container(id) => write!(f, "containers/{id}"),
             Self::Blob(digest) => write!(f, "blobs/sha256/{}", digest.encoded()),
+            Self::Volume(name) => write!(f, "volumes/{name}"),
         }
     }
 }
@@ -185,6 +198,7 @@ impl FromStr for Item {
             Some(("layers", name)) => Ok(Self::Layer(ChainId(Digest::from_encoded(name)?))),
             Some(("containers", name)) => Ok(Self::Container(name.parse()?)),
             Some(("blobs/sha256", name)) => Ok(Self::Blob(Digest::from_encoded(name)?)),
+            Some(("volumes", name)) => Ok(Self::Volume(name.parse()?)),
             _ => Err(Error::invalid(format!("{text:?} is no path of a store"))),
         }
     }
@@ -218,6 +232,24 @@ pub(super) fn layers_in_use(tmp: &Path) -> Result<HashSet<ChainId>> {
         }
     }
     Ok(used)
+}
+
+/// The directories of the workspaces with a file `name` that living processes
+/// hold. Others are not even probed: that may disturb who is making one.
+pub(super) fn held_with(tmp: &Path, name: &str) -> Result<Vec<PathBuf>> {
+    let mut held = Vec::new();
+    for folder in fs::list(tmp)? {
+        let path = tmp.join(folder);
+        if fs::absent_is_none(fs::open(&path.join(name)))?.is_none() {
+            continue;
+        }
+        let lock = path.join(LOCK);
+        let Some(file) = fs::absent_is_none(fs::open(&lock))? else { continue };
+        if !fs::try_lock(&file, &lock)? {
+            held.push(path);
+        }
+    }
+    Ok(held)
 }
 
 /// `N` bytes of the kernel's randomness.
@@ -305,10 +337,12 @@ mod tests {
     fn intents_survive_and_torn_lines_are_nothing() {
         let room = tempfile::tempdir().unwrap();
         let workspace = Workspace::create(room.path(), &[]).unwrap();
-        let items = [Item::Layer(chain("a")), Item::Blob(Digest::of(b"b"))];
+        let volume = Item::Volume("data".parse().unwrap());
+        let items = [Item::Layer(chain("a")), Item::Blob(Digest::of(b"b")), volume];
         workspace.intend(&items).unwrap();
         assert_eq!(workspace.intents().unwrap(), items);
-        fs::write_volatile(&workspace.path().join(INTENT), b"layers/abc\n../../etc\n").unwrap();
+        fs::write_volatile(&workspace.path().join(INTENT), b"layers/abc\nvolumes/..\n../../etc\n")
+            .unwrap();
         assert_eq!(workspace.intents().unwrap(), []);
     }
 }

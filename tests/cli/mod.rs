@@ -21,3 +21,4 @@ mod save;
 mod shell;
 mod sudo;
 mod terminal;
+mod volume;

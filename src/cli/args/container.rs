@@ -51,7 +51,7 @@ pub(in crate::cli) struct ContainerInspect {
 /// The options that `run` and `shell` share.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Container {
-    /// Bind SOURCE:TARGET[:OPTIONS]
+    /// Mount a directory or a volume: [SOURCE:]TARGET[:OPTIONS]
     #[arg(short, long, value_name = "MOUNT", value_parser = parse_volume)]
     pub volume: Vec<MountOption>,
     /// Mount an empty file system in memory: TARGET[:OPTIONS]
@@ -149,7 +149,7 @@ pub(in crate::cli) struct Run {
     /// The host name inside; the container's short ID without it
     #[arg(short = 'h', long, value_name = "NAME")]
     pub hostname: Option<Hostname>,
-    /// Mount type=bind|tmpfs,source=...,target=...[,readonly]
+    /// Mount type=bind|volume|tmpfs,source=...,target=...[,readonly]
     #[arg(long, value_name = "MOUNT", value_parser = parse_mount)]
     pub mount: Vec<MountOption>,
     #[command(flatten)]
@@ -188,6 +188,9 @@ pub(in crate::cli) struct Ps {
 /// Remove containers that have ended
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Rm {
+    /// Remove the volumes that were made for them alone, without a name, too
+    #[arg(short, long)]
+    pub volumes: bool,
     /// Names or IDs
     #[arg(value_name = "CONTAINER", required = true)]
     pub containers: Vec<String>,

@@ -11,6 +11,7 @@ pub(super) mod import;
 pub(super) mod logs;
 pub(super) mod shell;
 mod until;
+pub(super) mod volume;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ use image::{Export, ImageVerb, Images, Inspect, RemoveImages, Save, Tag};
 use import::Import;
 use logs::Logs;
 use shell::{Init, ProfileVerb, Shell};
+use volume::VolumeVerb;
 
 const COMPLETION_HELP: &str = "For bash:  envbox completion bash \
     >~/.local/share/bash-completion/completions/envbox\n\
@@ -67,6 +69,9 @@ pub(super) enum Verb {
     /// Work with containers
     #[command(subcommand)]
     Container(ContainerVerb),
+    /// Work with volumes
+    #[command(subcommand)]
+    Volume(VolumeVerb),
     Shell(Box<Shell>),
     Run(Box<Run>),
     Ps(Ps),

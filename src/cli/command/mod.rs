@@ -21,3 +21,4 @@ pub(super) mod run;
 pub(super) mod save;
 pub(super) mod shell;
 pub(super) mod tag;
+pub(super) mod volume;

@@ -12,7 +12,7 @@ const SCENARIO: &str = "scenario";
 const READY: &str = "ready";
 
 /// Starts the child at `scenario`.
-fn spawn(room: &Room, scenario: &str) -> Child {
+pub(super) fn spawn(room: &Room, scenario: &str) -> Child {
     let directory = room.directory.path();
     fs::remove_file(&directory.join(READY)).unwrap();
     fs::write_volatile(&directory.join(SCENARIO), scenario.as_bytes()).unwrap();
@@ -45,6 +45,7 @@ fn child() {
             wait_for_the_end();
             drop((pending, snapshot));
         }
+        b"volumes" => volumes::churn(&store),
         _ => churn(&store),
     }
 }

@@ -6,11 +6,12 @@ mod images;
 mod layers;
 mod opening;
 mod removal;
+mod volumes;
 
 use super::*;
 use crate::digest::{DiffId, Digest};
 use crate::error::Kind;
-use crate::fs::Timestamp;
+use crate::fs::{Dir, Timestamp};
 use crate::reference::ImageRef;
 
 /// A store of its own in a directory of its own.
@@ -67,6 +68,12 @@ impl Room {
             store.containers().unwrap().into_iter().map(|record| record.id.to_string()).collect();
         containers.sort();
         assert_eq!(self.names_in("containers"), containers);
+        let volumes = store.volumes().unwrap();
+        for volume in &volumes {
+            assert!(fs::metadata(&store.volume_data(&volume.name)).unwrap().is_some());
+        }
+        let names: Vec<String> = volumes.iter().map(|volume| volume.name.to_string()).collect();
+        assert_eq!(self.names_in("volumes"), names);
     }
 }
 

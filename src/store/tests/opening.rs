@@ -12,7 +12,7 @@ fn a_machine_without_a_store_has_none_and_gets_none() {
 #[test]
 fn a_new_store_is_private_and_empty() {
     let room = Room::new();
-    for folder in ["", "blobs", "layers", "containers", "tmp"] {
+    for folder in ["", "blobs", "layers", "containers", "volumes", "tmp"] {
         let metadata = fs::metadata(&room.paths().root.join(folder)).unwrap().unwrap();
         assert_eq!(metadata.mode, 0o700, "{folder}");
     }

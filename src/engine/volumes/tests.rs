@@ -1,0 +1,74 @@
+//! Options of volumes, and where an image's volumes go.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::local::LocalVolume;
+use super::with_image_volumes;
+use crate::engine::options::mount::{parse_tmpfs, parse_volume};
+use crate::error::Kind;
+
+fn parse(options: &[(&str, &str)]) -> crate::error::Result<LocalVolume> {
+    let pair = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
+    LocalVolume::parse(&options.iter().map(pair).collect::<BTreeMap<_, _>>())
+}
+
+#[test]
+fn options_of_the_local_driver_mean_what_mount_makes_of_them() {
+    assert_eq!(parse(&[]).unwrap(), LocalVolume::Directory);
+    let options = vec!["size=1m".to_owned(), "uid=5".to_owned()];
+    assert_eq!(
+        parse(&[("type", "tmpfs"), ("device", "tmpfs"), ("o", "size=1m,uid=5")]).unwrap(),
+        LocalVolume::Tmpfs { options }
+    );
+    let bound = |read_only, recursive| LocalVolume::Bind {
+        device: PathBuf::from("/srv"),
+        read_only,
+        recursive,
+    };
+    for (kind, o, expected) in [
+        ("none", "bind", bound(false, false)),
+        ("none", "rbind,ro", bound(true, true)),
+        ("bind", "bind,rw", bound(false, false)),
+    ] {
+        assert_eq!(parse(&[("type", kind), ("o", o), ("device", "/srv")]).unwrap(), expected);
+    }
+}
+
+#[test]
+fn options_that_would_be_ignored_are_refused() {
+    for (options, kind) in [
+        (&[("size", "1m")][..], Kind::Invalid),
+        (&[("device", "/srv")], Kind::Invalid),
+        (&[("type", "none"), ("device", "/srv")], Kind::Invalid),
+        (&[("type", "none"), ("o", "bind"), ("device", "srv")], Kind::Invalid),
+        (&[("type", "none"), ("o", "bind,size=1"), ("device", "/srv")], Kind::Unsupported),
+        (&[("type", "nfs"), ("device", ":/x"), ("o", "addr=1.2.3.4")], Kind::Unsupported),
+        (&[("type", "btrfs")], Kind::Unsupported),
+    ] {
+        assert_eq!(parse(options).unwrap_err().kind(), kind, "{options:?}");
+    }
+}
+
+#[test]
+fn volumes_of_an_image_stand_where_no_mount_does() {
+    let given = [
+        parse_volume("cache:/var/lib/data/deep").unwrap(),
+        parse_volume("/host:/other").unwrap(),
+        parse_tmpfs("/tmp/x").unwrap(),
+    ];
+    let image = ["/var/lib/data", "/other/", "/tmp/x", "/log"];
+    let image = serde_json::from_value(
+        image.iter().map(|path| ((*path).to_owned(), serde_json::json!({}))).collect(),
+    );
+    let all = with_image_volumes(&given, &image.unwrap()).unwrap();
+    let printed: Vec<String> = all.iter().map(ToString::to_string).collect();
+    let targets: Vec<&str> = all.iter().map(|mount| mount.target.as_str()).collect();
+    assert_eq!(
+        targets,
+        ["/other", "/log", "/tmp/x", "/var/lib/data", "/var/lib/data/deep"],
+        "{printed:?}"
+    );
+    let root = serde_json::from_value(serde_json::json!({"/": {}})).unwrap();
+    assert_eq!(with_image_volumes(&[], &root).unwrap_err().kind(), Kind::Invalid);
+}
