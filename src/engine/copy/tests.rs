@@ -33,9 +33,17 @@ fn while_swapping(room: &Path, mut work: impl FnMut(usize)) {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let root = Dir::open(&room.join("root")).unwrap();
-            while !stop.load(Ordering::Relaxed) {
+            for count in 1_u32.. {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
                 let flags = rustix::fs::RenameFlags::EXCHANGE;
                 rustix::fs::renameat_with(&root, "dir", &root, "link", flags).unwrap();
+                // Both are in their places: now and then a copy comes through,
+                // however the two threads are scheduled.
+                if count.is_multiple_of(64) {
+                    std::thread::sleep(std::time::Duration::from_millis(1));
+                }
             }
         });
         (0..ROUNDS).for_each(&mut work);
