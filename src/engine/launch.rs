@@ -69,6 +69,14 @@ impl Place {
     }
 }
 
+/// A container that has its files, and nothing else yet.
+struct Placed<'a> {
+    id: &'a ContainerId,
+    name: &'a ContainerName,
+    place: &'a Place,
+    is_32bit: bool,
+}
+
 /// What is left to do when a container has ended; done by its monitor.
 struct Aftermath {
     place: Place,
@@ -112,26 +120,14 @@ impl Engine {
         let is_32bit = check_platform(platform.as_ref())?;
         let id = new_id()?;
         let place = place(store, request, (&id, &name), image.as_ref())?;
-        let root = source::rootfs(place.mount(), host.user_namespace)?;
-        let rootfs = fs::Rootfs::new(open_root(&root)?);
-        let holder = VolumeHolder { id: &id, name: &name, snapshot: place.snapshot() };
-        let volumes = AttachedVolumes::attach(store, &request.mounts, (holder, &rootfs))?;
-        let around = Surroundings {
-            volumes: &volumes,
-            settings: &self.settings,
-            host,
-            id: &id,
-            scratch: place.path(),
-            is_32bit,
+        let placed = Placed { id: &id, name: &name, place: &place, is_32bit };
+        let (plan, command) = match self.prepare(request, &placed) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                note_not_started(store, &placed);
+                return Err(error);
+            }
         };
-        let spec = bundle::spec(request, &rootfs, &around)?;
-        drop(rootfs);
-        let environment = Environment {
-            user_namespace: host.user_namespace,
-            id_map: host.id_map,
-            anchor: &self.settings.store.root,
-        };
-        let plan = plan::plan(&spec, root, &environment)?;
         self.tell_unmapped(&plan.unmapped);
         let running = RunningFile::create(
             &self.settings.store.run,
@@ -140,7 +136,7 @@ impl Engine {
                 name: name.clone(),
                 image: image.as_ref().map(|image| image.id),
                 image_name: image_name(request),
-                command: spec.process.args.clone(),
+                command,
                 started: Timestamp::now().seconds,
             },
         )?;
@@ -153,6 +149,37 @@ impl Engine {
             started: Timestamp::now(),
         };
         run(plan, aftermath, request.terminal)
+    }
+
+    /// The plan of a container that has its place, and its command.
+    fn prepare(
+        &self,
+        request: &ContainerRequest,
+        placed: &Placed<'_>,
+    ) -> Result<(Plan, Vec<String>)> {
+        let host = *self.host()?;
+        let root = source::rootfs(placed.place.mount(), host.user_namespace)?;
+        let rootfs = fs::Rootfs::new(open_root(&root)?);
+        let Placed { id, name, place, is_32bit } = *placed;
+        let holder = VolumeHolder { id, name, snapshot: place.snapshot() };
+        let volumes = AttachedVolumes::attach(self.store()?, &request.mounts, (holder, &rootfs))?;
+        let around = Surroundings {
+            volumes: &volumes,
+            settings: &self.settings,
+            host,
+            id,
+            scratch: place.path(),
+            is_32bit,
+        };
+        let spec = bundle::spec(request, &rootfs, &around)?;
+        drop(rootfs);
+        let environment = Environment {
+            user_namespace: host.user_namespace,
+            id_map: host.id_map,
+            anchor: &self.settings.store.root,
+        };
+        let plan = plan::plan(&spec, root, &environment)?;
+        Ok((plan, spec.process.args))
     }
 
     /// Says where the map of owners, which is asked for under sudo, does not
@@ -210,6 +237,14 @@ impl Engine {
             }
         }
         Ok(name.clone())
+    }
+}
+
+/// A kept container that could not be started stays, as docker's does, and is
+/// listed as created. Nobody is helped by a second error.
+fn note_not_started(store: &Store, placed: &Placed<'_>) {
+    if placed.place.snapshot().is_none() {
+        let _ = store.update_container_state(placed.id, &ContainerState::default());
     }
 }
 

@@ -11,8 +11,8 @@
 //!    executes the program ([`exec`]). It reports by number ([`channel`]).
 //! 3. Whoever called keeps the first process: reaps it, forwards signals.
 //!
-//! Needs Linux 5.12 (mount_setattr(2)). There is no cgroup yet, and no
-//! network but loopback or the host's.
+//! Needs Linux 5.12 (mount_setattr(2)). [`cgroup`] is not called yet,
+//! and there is no network but loopback or the host's.
 //!
 //! Invariants: the parent has one thread; every descriptor of ours is closed
 //! at execve(2); every path that the image or the spec names is resolved

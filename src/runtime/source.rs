@@ -273,7 +273,7 @@ fn map_owner(tree: BorrowedFd<'_>, path: &Path, owner: HostOwner) -> Result<bool
     }
 }
 
-/// An empty tmpfs with `options` as mount(8) names them; `dev` has no effect.
+/// An empty tmpfs with `options` as mount(8) names them, and `nodev` always.
 ///
 /// # Errors
 /// `Invalid`, with the options, if the kernel takes them not.

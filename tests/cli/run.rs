@@ -185,6 +185,19 @@ for_everyone! {
         assert_eq!(room.envbox(&["ps", "-aq"]).succeeds().stdout(), "");
     }
 
+    fn a_kept_container_that_cannot_start_is_listed_as_created(room) {
+        base(room);
+        room.envbox(&["run", "--name", "bad", "-u", "nobody-here", "base"]).exits(125);
+        let words = ["ps", "-a", "--format", "{{.Names}} {{.Status}}"];
+        room.envbox(&words).succeeds().says("bad Created\n");
+        room.envbox(&["rm", "bad"]).succeeds();
+    }
+
+    fn devices_in_a_tmpfs_are_refused(room) {
+        run(room, &["--tmpfs", "/x:dev", "base", "true"]).exits(125).warns("leave `dev` out");
+        run(room, &["--tmpfs", "/x:nodev", "base", "true"]).succeeds();
+    }
+
     fn a_kept_shell_keeps_what_it_changed(room) {
         base(room);
         room.envbox(&["shell", "base", "--keep", "mine", "-c", "echo x >/kept"]).succeeds();

@@ -8,7 +8,7 @@ use crate::engine::EventFilter;
 use crate::error::{Error, Result};
 use crate::fs::Timestamp;
 
-use super::until;
+use super::{filter, until};
 
 const KEYS: &str = "container, event, image, label, type, volume";
 
@@ -69,9 +69,7 @@ fn parse_format(text: &str) -> Result<EventFormat> {
 }
 
 fn parse_filter(text: &str) -> Result<EventFilter> {
-    let Some((key, value)) = text.split_once('=') else {
-        return Err(Error::invalid("a filter is KEY=VALUE, as in type=image"));
-    };
+    let (key, value) = filter::split(text, "type=image")?;
     let owned = || value.to_owned();
     Ok(match key.trim().to_ascii_lowercase().as_str() {
         "type" => EventFilter::Type(owned()),
@@ -79,10 +77,10 @@ fn parse_filter(text: &str) -> Result<EventFilter> {
         "container" => EventFilter::Container(owned()),
         "image" => EventFilter::Image(owned()),
         "volume" => EventFilter::Volume(owned()),
-        "label" => match value.split_once('=') {
-            Some((key, value)) => EventFilter::Label(key.to_owned(), Some(value.to_owned())),
-            None => EventFilter::Label(owned(), None),
-        },
+        "label" => {
+            let (key, value) = filter::label(value);
+            EventFilter::Label(key, value)
+        }
         _ => return Err(Error::invalid(format!("there is no filter {key:?}, but {KEYS}"))),
     })
 }

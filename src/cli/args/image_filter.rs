@@ -6,7 +6,7 @@ use crate::engine::ImageFilter;
 use crate::error::{Error, Result};
 use crate::fs::Timestamp;
 
-use super::until;
+use super::{filter, until};
 
 /// Parses one filter; a time span counts back from now.
 ///
@@ -17,31 +17,20 @@ pub(super) fn parse_filter(text: &str) -> Result<ImageFilter> {
 }
 
 fn parse(text: &str, now: Timestamp, zone: &TimeZone) -> Result<ImageFilter> {
-    let Some((key, value)) = text.split_once('=') else {
-        return Err(Error::invalid("a filter is KEY=VALUE, as in dangling=true"));
-    };
+    let (key, value) = filter::split(text, "dangling=true")?;
     match key.trim().to_ascii_lowercase().as_str() {
-        "dangling" => boolean(value).map(ImageFilter::Dangling),
+        "dangling" => filter::boolean("dangling", value).map(ImageFilter::Dangling),
         "reference" => value.parse().map(ImageFilter::Reference),
         "before" => Ok(ImageFilter::Before(value.to_owned())),
         "since" => Ok(ImageFilter::Since(value.to_owned())),
-        "label" => Ok(match value.split_once('=') {
-            Some((key, value)) => ImageFilter::Label(key.to_owned(), Some(value.to_owned())),
-            None => ImageFilter::Label(value.to_owned(), None),
-        }),
+        "label" => {
+            let (key, value) = filter::label(value);
+            Ok(ImageFilter::Label(key, value))
+        }
         "until" => until::parse(value, now, zone).map(ImageFilter::Until),
         _ => Err(Error::invalid(format!(
             "there is no filter {key:?}, but dangling, reference, before, since, label, until"
         ))),
-    }
-}
-
-/// What docker takes for a truth.
-fn boolean(value: &str) -> Result<bool> {
-    match value.to_ascii_lowercase().as_str() {
-        "1" | "t" | "true" => Ok(true),
-        "0" | "f" | "false" => Ok(false),
-        _ => Err(Error::invalid(format!("dangling is true or false, not {value:?}"))),
     }
 }
 

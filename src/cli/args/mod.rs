@@ -5,6 +5,7 @@ pub(super) mod container;
 pub(super) mod copy;
 pub(super) mod events;
 mod excludes;
+mod filter;
 pub(super) mod image;
 mod image_filter;
 pub(super) mod import;

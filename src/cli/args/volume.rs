@@ -10,6 +10,7 @@ use crate::engine::VolumeFilter;
 use crate::error::{Error, Result};
 use crate::id::VolumeName;
 
+use super::filter;
 use super::image::InspectFormatFlag;
 
 /// The verbs on volumes.
@@ -147,11 +148,9 @@ fn pair(text: &str) -> Result<(String, String)> {
 }
 
 fn list_filter(text: &str) -> Result<VolumeFilter> {
-    let Some((key, value)) = text.split_once('=') else {
-        return Err(Error::invalid("a filter is KEY=VALUE, as in dangling=true"));
-    };
+    let (key, value) = filter::split(text, "dangling=true")?;
     match key {
-        "dangling" => boolean(value).map(VolumeFilter::Dangling),
+        "dangling" => filter::boolean("dangling", value).map(VolumeFilter::Dangling),
         "name" => Ok(VolumeFilter::Name(value.to_owned())),
         "driver" => Ok(VolumeFilter::Driver(value.to_owned())),
         "label" => Ok(label(value, VolumeFilter::Label)),
@@ -170,20 +169,9 @@ fn prune_filter(text: &str) -> Result<VolumeFilter> {
     }
 }
 
-fn label(text: &str, filter: fn(String, Option<String>) -> VolumeFilter) -> VolumeFilter {
-    match text.split_once('=') {
-        Some((key, value)) => filter(key.to_owned(), Some(value.to_owned())),
-        None => filter(text.to_owned(), None),
-    }
-}
-
-/// What docker takes for a truth.
-fn boolean(value: &str) -> Result<bool> {
-    match value.to_ascii_lowercase().as_str() {
-        "1" | "t" | "true" => Ok(true),
-        "0" | "f" | "false" => Ok(false),
-        _ => Err(Error::invalid(format!("dangling is true or false, not {value:?}"))),
-    }
+fn label(text: &str, made: fn(String, Option<String>) -> VolumeFilter) -> VolumeFilter {
+    let (key, value) = filter::label(text);
+    made(key, value)
 }
 
 #[cfg(test)]

@@ -52,6 +52,7 @@ pub fn parse_tmpfs(text: &str) -> Result<MountOption> {
             "rw" => read_only = false,
             option => {
                 check(text, option)?;
+                check_no_devices(text, option)?;
                 // The last of a pair wins; the kernel would see both.
                 tmpfs.options.retain(|earlier| !replaces(option, earlier));
                 tmpfs.options.push(option.to_owned());
@@ -69,6 +70,15 @@ fn replaces(option: &str, earlier: &str) -> bool {
         (*yes == option && *no == earlier) || (*no == option && *yes == earlier)
     };
     key(option) == key(earlier) || FLAGS.iter().any(opposite)
+}
+
+/// No file system of a container's opens devices but its `/dev`.
+fn check_no_devices(text: &str, option: &str) -> Result<()> {
+    if option != "dev" {
+        return Ok(());
+    }
+    Err(Error::unsupported(format!("tmpfs \"{text}\": devices are not opened in a mount"))
+        .hint("leave `dev` out; a device of the host is given by -v /dev/NAME:/dev/NAME"))
 }
 
 fn check(text: &str, option: &str) -> Result<()> {
