@@ -122,6 +122,9 @@ impl EphemeralSnapshot {
     /// Of what could not be removed, the first, where this process does it. The
     /// next opener of the store tries again in any case.
     pub fn remove(self) -> Result<()> {
+        // The process that frees the rest holds the lock for a while: whoever
+        // is told that the container has ended may remove its volumes at once.
+        self.unclaim()?;
         self.workspace.remove_behind()
     }
 

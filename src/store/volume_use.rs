@@ -160,6 +160,16 @@ impl EphemeralSnapshot {
         fs::write_volatile(&folder.join(USES), &crate::oci::to_canonical_json(&claim)?)
     }
 
+    /// Notes that nothing uses volumes here any more. Where volumes are still
+    /// to go along, who lets them go has to know whose they were.
+    pub(super) fn unclaim(&self) -> Result<()> {
+        let folder = self.workspace.path();
+        if fs::metadata(&folder.join(TRANSIENT))?.is_some() {
+            return Ok(());
+        }
+        fs::remove_file(&folder.join(USES))
+    }
+
     /// Removes the volumes that go with this snapshot, in the store at
     /// `paths`; to be called when nothing runs in it any more, before
     /// [`EphemeralSnapshot::remove`]. Without such volumes it opens nothing.

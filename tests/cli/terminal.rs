@@ -320,7 +320,9 @@ for_everyone! {
             let (monitor, init) = monitor(client);
             descendant(init, if words.is_empty() { "sh" } else { "sleep" });
             terminal.hang_up();
-            assert_eq!(terminal.wait(), 129);
+            // A shell at its prompt may see the end of its input first.
+            let status = terminal.wait();
+            assert!(status == 129 || (words.is_empty() && status == 0), "{status}");
             assert_eq!((state(monitor), state(init)), ('X', 'X'));
         }
         // Process 1 ignores what it has no handler for.
