@@ -52,6 +52,7 @@ fn perform(arguments: &[OsString]) -> Option<i32> {
         Verb::Shell(shell) => command::shell::run(&engine, *shell),
         Verb::Run(run) => command::run::run(&engine, *run),
         Verb::Ps(ps) => command::ps::run(&engine, &ps),
+        Verb::Logs(logs) => command::logs::run(&engine, &logs),
         Verb::Rm(rm) => command::rm::run(&engine, &rm),
         Verb::Init(init) => command::init::run(&engine, init),
         Verb::Profile(profile) => command::profile::run(&engine, profile),

@@ -26,6 +26,7 @@
 
 mod client;
 mod keeper;
+pub mod log;
 mod message;
 mod pump;
 mod raw_terminal;

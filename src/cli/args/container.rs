@@ -17,6 +17,7 @@ use crate::id::ContainerName;
 use crate::runtime::capability::Selection;
 
 use super::image::{Export, InspectFormatFlag};
+use super::logs::Logs;
 
 /// The verbs on containers as docker groups them.
 #[derive(Debug, Subcommand)]
@@ -27,6 +28,7 @@ pub(in crate::cli) enum ContainerVerb {
     #[command(visible_alias = "remove")]
     Rm(Rm),
     Inspect(ContainerInspect),
+    Logs(Logs),
     Export(Export),
 }
 

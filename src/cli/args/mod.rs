@@ -6,6 +6,7 @@ mod excludes;
 pub(super) mod image;
 mod image_filter;
 pub(super) mod import;
+pub(super) mod logs;
 pub(super) mod shell;
 mod until;
 
@@ -17,6 +18,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use container::{ContainerVerb, Ps, Rm, Run};
 use image::{Export, ImageVerb, Images, Inspect, RemoveImages, Save, Tag};
 use import::Import;
+use logs::Logs;
 use shell::{Init, ProfileVerb, Shell};
 
 const COMPLETION_HELP: &str = "For bash:  envbox completion bash \
@@ -65,6 +67,7 @@ pub(super) enum Verb {
     Run(Box<Run>),
     Ps(Ps),
     Rm(Rm),
+    Logs(Logs),
     Init(Init),
     /// Show the profiles of shells
     #[command(subcommand)]

@@ -5,7 +5,7 @@ use crate::cli::args::image::{Inspect, InspectKind};
 use crate::engine::Engine;
 use crate::error::Result;
 
-use super::{export, inspect, ps, rm, run};
+use super::{export, inspect, logs, ps, rm, run};
 
 /// Does what the verb says.
 pub(in crate::cli) fn run(engine: &Engine, verb: ContainerVerb) -> Result<i32> {
@@ -22,6 +22,7 @@ pub(in crate::cli) fn run(engine: &Engine, verb: ContainerVerb) -> Result<i32> {
             };
             inspect::run(engine, &inspect)
         }
+        ContainerVerb::Logs(arguments) => logs::run(engine, &arguments),
         ContainerVerb::Export(arguments) => export::run(engine, arguments),
     }
 }

@@ -8,6 +8,7 @@ pub(super) mod images;
 pub(super) mod import;
 pub(super) mod init;
 pub(super) mod inspect;
+pub(super) mod logs;
 pub(super) mod profile;
 pub(super) mod ps;
 pub(super) mod reference;
