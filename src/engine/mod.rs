@@ -14,7 +14,7 @@ mod images;
 mod import;
 mod inspect;
 mod launch;
-mod logs;
+mod lifecycle;
 pub mod options;
 pub mod profile;
 mod profiles;
@@ -45,7 +45,10 @@ pub use images::{ImageFilter, NamePattern};
 pub use import::{ImportOutcome, ImportRequest, ImportSource, ImportStart};
 pub use inspect::{ContainerDetails, ContainerSize, ImageDetails, Inspected, ObjectKind, Sizes};
 pub use launch::Ended;
-pub use logs::ContainerLogs;
+pub use lifecycle::{
+    Attach, ContainerFilter, Label, Launched, LifecycleOptions, RemoveRunning, StartedContainer,
+    StatusFilter, StopOptions,
+};
 pub use profiles::ProfileSummary;
 pub use request::{ContainerOptions, Terminal};
 pub use run::RunRequest;

@@ -8,7 +8,6 @@ mod image_remove;
 mod import;
 mod imported;
 mod inspect;
-mod logs;
 mod make;
 mod pipe;
 mod project;

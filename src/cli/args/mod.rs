@@ -2,11 +2,12 @@
 //! the verbs of a kind; their work is in `command`.
 
 pub(super) mod container;
+mod container_filter;
 mod excludes;
 pub(super) mod image;
 mod image_filter;
 pub(super) mod import;
-pub(super) mod logs;
+pub(super) mod lifecycle;
 pub(super) mod shell;
 mod until;
 
@@ -15,10 +16,10 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use container::{ContainerVerb, Ps, Rm, Run};
+use container::{ContainerVerb, Create, Ps, Run};
 use image::{Export, ImageVerb, Images, Inspect, RemoveImages, Save, Tag};
 use import::Import;
-use logs::Logs;
+use lifecycle::{Kill, Rename, Restart, Rm, Start, Stop, Wait};
 use shell::{Init, ProfileVerb, Shell};
 
 const COMPLETION_HELP: &str = "For bash:  envbox completion bash \
@@ -65,9 +66,15 @@ pub(super) enum Verb {
     Container(ContainerVerb),
     Shell(Box<Shell>),
     Run(Box<Run>),
+    Create(Box<Create>),
+    Start(Start),
+    Stop(Stop),
+    Restart(Restart),
+    Kill(Kill),
+    Wait(Wait),
+    Rename(Rename),
     Ps(Ps),
     Rm(Rm),
-    Logs(Logs),
     Init(Init),
     /// Show the profiles of shells
     #[command(subcommand)]

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Kind, Result};
-use crate::fs::{self, File, Metadata};
+use crate::error::Result;
+use crate::fs;
 
 const NAME: &str = "log.json";
 
@@ -42,53 +42,6 @@ pub(super) fn list(dir: &Path) -> Result<Vec<(u32, PathBuf)>> {
     let mut files: Vec<(u32, PathBuf)> = ages.map(|age| (age, path(dir, age))).collect();
     files.sort_unstable();
     Ok(files)
-}
-
-/// A file of a log.
-#[derive(Debug)]
-pub(super) struct LogFile {
-    /// Open for reading.
-    pub file: File,
-    /// Its path when it was opened: for messages.
-    pub path: PathBuf,
-    /// What it was then.
-    pub metadata: Metadata,
-}
-
-/// How often files are looked for while they move.
-const ATTEMPTS: usize = 100;
-
-/// Opens all files, the oldest first, also while they are rotated.
-///
-/// # Errors
-/// Those of opendir(3) and open(2), with the path; `Unavailable` if they never
-/// stand still.
-pub(super) fn open_all(dir: &Path) -> Result<Vec<LogFile>> {
-    for _ in 0..ATTEMPTS {
-        if let Some(files) = try_open_all(dir)? {
-            return Ok(files);
-        }
-    }
-    let message = format!("the log in {} is rotated faster than it can be read", dir.display());
-    Err(Error::new(Kind::Unavailable, message).hint("give the container a larger max-size"))
-}
-
-/// As [`open_all`]; `None` if they moved meanwhile.
-fn try_open_all(dir: &Path) -> Result<Option<Vec<LogFile>>> {
-    let names = list(dir)?;
-    let mut files = Vec::with_capacity(names.len());
-    for (_, path) in names.iter().rev() {
-        let Some((file, metadata)) = fs::open_regular(path)? else { return Ok(None) };
-        files.push(LogFile { file, path: path.clone(), metadata });
-    }
-    // A rotation gives every name to another file.
-    let mut inodes = files.iter().rev().map(|file| file.metadata.inode);
-    for (_, path) in &list(dir)? {
-        if fs::metadata(path)?.map(|metadata| metadata.inode) != inodes.next() {
-            return Ok(None);
-        }
-    }
-    Ok(inodes.next().is_none().then_some(files))
 }
 
 /// The age that the name of a file tells.

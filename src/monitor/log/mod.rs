@@ -17,14 +17,9 @@
 
 mod entry;
 mod files;
-mod lines;
-mod reader;
-mod tail;
-mod watch;
 mod writer;
 
-pub use entry::{LogEntry, Stream, rfc3339};
-pub use reader::{LogQuery, LogReader};
+pub use entry::Stream;
 pub use writer::{LogOptions, LogWriter};
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use crate::error::{Error, Result};
 use crate::fs::{self, Timestamp};
 
-use super::entry::{Stream, encode, rfc3339};
+use super::entry::{Stream, encode};
 use super::files;
 
 /// A longer line is written in parts, all but the last without a newline, as
@@ -67,8 +67,6 @@ pub struct LogWriter {
     /// How many entries could not be written since the last one that could.
     lost: u64,
     last: Timestamp,
-    /// A time as it is written, which many lines have in common.
-    shown: (Timestamp, String),
 }
 
 impl LogWriter {
@@ -89,7 +87,6 @@ impl LogWriter {
             batch: Vec::new(),
             lost: 0,
             last: Timestamp::default(),
-            shown: (Timestamp::default(), rfc3339(Timestamp::default())),
         };
         writer.ensure_file()?;
         Ok(writer)
@@ -165,10 +162,7 @@ impl LogWriter {
         };
         let start = self.batch.len();
         let time = line.parted.unwrap_or(now);
-        if self.shown.0 != time {
-            self.shown = (time, rfc3339(time));
-        }
-        encode(&mut self.batch, stream, &line.bytes[..length], &self.shown.1);
+        encode(&mut self.batch, stream, &line.bytes[..length], time);
         line.bytes.drain(..length);
         let mut result = Ok(());
         if self.is_too_large(start) {
@@ -251,7 +245,7 @@ impl LogWriter {
                 "envbox: {} {lines} missing here: the log could not be written\n",
                 self.lost
             );
-            encode(&mut bytes, Stream::Stderr, text.as_bytes(), &rfc3339(self.last));
+            encode(&mut bytes, Stream::Stderr, text.as_bytes(), self.last);
         }
         bytes
     }
