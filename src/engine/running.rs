@@ -7,7 +7,7 @@
 //! RUN/containers/<ID>.sock    where the monitor listens
 //! ```
 //!
-//! - Who starts or removes a container first claims it: the file without a
+//! - Who starts or removes a container waits for its turn, then claims it: the file without a
 //!   process ID. One process at a time can, so that nobody starts what is being
 //!   removed or started.
 //! - It runs once its file names a process; by then the monitor listens.
@@ -65,7 +65,35 @@ pub struct Running {
 pub(super) struct RunningFile {
     folder: PathBuf,
     id: ContainerId,
+    turn: Option<Turn>,
     _locked: File,
+}
+
+/// The turn of one process to start or remove a kept container: a lock on the
+/// container's directory in the store. The next one waits until the container
+/// runs, or is no more.
+#[derive(Debug)]
+pub(super) struct Turn(OwnedFd);
+
+impl Turn {
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// `NotFound` if the container has gone; those of flock(2).
+    pub(super) fn take(directory: &Path) -> Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(directory, flags, Mode::empty())
+            .map_err(|error| Error::io("open", directory, error))?;
+        rustix::io::retry_on_intr(|| rustix::fs::flock(&opened, FlockOperation::LockExclusive))
+            .map_err(|error| Error::io("lock", directory, error))?;
+        Ok(Self(opened))
+    }
+
+    /// Ends it for the processes as well that were forked meanwhile.
+    fn end(&self) {
+        // It ends with the last of them in any case.
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
+    }
 }
 
 impl RunningFile {
@@ -92,7 +120,21 @@ impl RunningFile {
         let mut file = fs::create_new(&path)?;
         fs::lock(&file, fs::LockMode::Exclusive, &path)?;
         file.write_all(&line(claimed)?).map_err(|error| Error::io("write", &path, error))?;
-        Ok(Self { folder, id: claimed.id.clone(), _locked: file })
+        Ok(Self { folder, id: claimed.id.clone(), turn: None, _locked: file })
+    }
+
+    /// The same, which ends `turn` when the container runs, or is given up.
+    pub(super) fn with_turn(mut self, turn: Turn) -> Self {
+        self.turn = Some(turn);
+        self
+    }
+
+    /// What the file says now: others may have renamed the container.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub(super) fn read(&self) -> Result<Option<Running>> {
+        last_line(fs::open(&json_path(&self.folder, &self.id))?)
     }
 
     /// The socket on which the monitor listens.
@@ -109,7 +151,11 @@ impl RunningFile {
     /// # Errors
     /// Those of the file.
     pub(super) fn publish(&self, change: impl FnOnce(&mut Running)) -> Result<()> {
-        amend(&self.folder, &self.id, change)
+        amend(&self.folder, &self.id, change)?;
+        if let Some(turn) = &self.turn {
+            turn.end();
+        }
+        Ok(())
     }
 
     /// Gives the claim up: the container has ended.

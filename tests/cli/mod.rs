@@ -8,6 +8,7 @@ mod image_remove;
 mod import;
 mod imported;
 mod inspect;
+mod lifecycle;
 mod make;
 mod pipe;
 mod project;

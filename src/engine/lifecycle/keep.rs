@@ -127,7 +127,10 @@ impl Keeping<'_> {
 
     /// Notes the end, and removes what is not kept. Teardown goes on: what
     /// fails here is finished by the next command that sees it.
-    pub(in crate::engine) fn finish(self, ended: Option<Ending>) {
+    pub(in crate::engine) fn finish(mut self, ended: Option<Ending>) {
+        if let Ok(Some(now)) = self.claim.read() {
+            self.running.name = now.name;
+        }
         if let Some(ending) = ended {
             let _ = self.note_end(ending);
         }
