@@ -54,10 +54,11 @@ impl Engine {
     /// # Errors
     /// Those of the store and of the run directory.
     pub fn containers(&self) -> Result<Vec<ContainerSummary>> {
-        let mut running: BTreeMap<ContainerId, Running> = running::list(&self.settings.store.run)?
-            .into_iter()
-            .map(|running| (running.id.clone(), running))
-            .collect();
+        let mut running: BTreeMap<ContainerId, Running> =
+            running::list_claimed(&self.settings.store.run)?
+                .into_iter()
+                .map(|running| (running.id.clone(), running))
+                .collect();
         let kept = match self.existing_store()? {
             Some(store) => store.containers()?,
             None => Vec::new(),
@@ -69,7 +70,7 @@ impl Engine {
                 of_record(record, alive)
             })
             .collect();
-        all.extend(running.into_values().map(of_running));
+        all.extend(running.into_values().filter(|found| found.pid.is_some()).map(of_running));
         self.remove_orphans(&mut all);
         all.sort_by_key(|container| std::cmp::Reverse(container.created));
         Ok(all)
@@ -80,10 +81,15 @@ impl Engine {
 pub(super) fn of_record(record: ContainerRecord, running: Option<Running>) -> ContainerSummary {
     let spec = KeptSpec::of(&record);
     let state = record.state;
+    let ended = state.finished_at.is_some();
     let status = match (running, state.started_at) {
-        (Some(running), _) => ContainerStatus::Running(Timestamp::from_seconds(running.started)),
-        (None, None) => ContainerStatus::Created,
-        (None, Some(_)) => {
+        (Some(Running { pid: Some(_), started, .. }), _) => {
+            ContainerStatus::Running(Timestamp::from_seconds(started))
+        }
+        // Its monitor has noted the start, and is about to name the process.
+        (Some(_), Some(started)) if !ended => ContainerStatus::Running(started),
+        (_, None) => ContainerStatus::Created,
+        (_, Some(_)) => {
             ContainerStatus::Exited(state.exit_code.unwrap_or(KILLED), state.finished_at)
         }
     };

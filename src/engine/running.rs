@@ -14,6 +14,7 @@
 //! - A file that is not locked is what a dead monitor left, and is removed by
 //!   whoever sees it.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -56,7 +57,13 @@ pub struct Running {
     pub pid: Option<u32>,
     /// Its labels.
     #[serde(default)]
-    pub labels: std::collections::BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
+    /// The number of the signal that stops it, if not SIGTERM's.
+    #[serde(default)]
+    pub stop_signal: Option<i32>,
+    /// How long it is given then, in seconds; negative for ever.
+    #[serde(default)]
+    pub stop_timeout: Option<i64>,
 }
 
 /// The file of a container that this process has claimed, locked. A process
@@ -391,7 +398,9 @@ mod tests {
             command: vec!["sh".into()],
             started: 1,
             pid: None,
-            labels: Default::default(),
+            labels: BTreeMap::new(),
+            stop_signal: None,
+            stop_timeout: None,
         }
     }
 

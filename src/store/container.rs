@@ -209,7 +209,7 @@ impl Store {
             )?;
             let old = std::mem::replace(&mut record.name, name.clone());
             let event = event_of(&record, "rename", Some(("oldName", old.as_str())));
-            Ok(event::record(transaction, &event)?)
+            event::record(transaction, &event)
         })
     }
 

@@ -2,11 +2,10 @@
 //! directory, alone.
 
 use crate::error::{Kind, Result};
-use crate::fs::Timestamp;
 use crate::store::ContainerRecord;
 
 use super::super::Engine;
-use super::super::running::{Running, RunningFile, Turn};
+use super::super::running::{RunningFile, Turn};
 use super::kept::KeptSpec;
 
 impl Engine {
@@ -26,16 +25,7 @@ impl Engine {
                 _ => error,
             })?;
         let spec = KeptSpec::of(record);
-        let claimed = Running {
-            id: record.id.clone(),
-            name: record.name.clone(),
-            image: Some(record.image),
-            image_name: spec.image,
-            command: spec.command,
-            started: Timestamp::now().seconds,
-            pid: None,
-            labels: spec.labels,
-        };
+        let claimed = spec.claimed((&record.id, &record.name), Some(record.image));
         let claim = RunningFile::claim(&self.settings.store.run, &claimed)?;
         match store.container(record.id.as_str()) {
             Ok(record) => Ok((claim.with_turn(turn), record)),

@@ -14,7 +14,7 @@ use crate::store::{ContainerRecord, ContainerState, ImageRecord, random_name};
 use super::super::launch::{Prepared, check_platform};
 use super::super::options::signal::Signal;
 use super::super::request::{ContainerRequest, Rootfs};
-use super::super::running::{self, Running, RunningFile};
+use super::super::running::{self, RunningFile};
 use super::super::{Engine, RunRequest, tree};
 use super::keep::Place;
 use super::kept::KeptSpec;
@@ -106,16 +106,8 @@ impl Engine {
         options: &LifecycleOptions,
     ) -> Result<Prepared> {
         let new = self.new_container(request, options)?;
-        let running = Running {
-            id: new.id.clone(),
-            name: new.name.clone(),
-            image: new.image.as_ref().map(|image| image.id),
-            image_name: new.spec.image.clone(),
-            command: new.spec.command.clone(),
-            started: Timestamp::now().seconds,
-            pid: None,
-            labels: new.spec.labels.clone(),
-        };
+        let image = new.image.as_ref().map(|image| image.id);
+        let running = new.spec.claimed((&new.id, &new.name), image);
         let claim = RunningFile::claim(&self.settings.store.run, &running)?;
         let placed = self
             .place(&new, request)

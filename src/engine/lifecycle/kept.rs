@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::digest::ImageId;
 use crate::error::{Error, Result};
+use crate::fs::Timestamp;
+use crate::id::{ContainerId, ContainerName};
 use crate::platform::Platform;
 use crate::store::ContainerRecord;
 
@@ -15,6 +18,7 @@ use super::super::Settings;
 use super::super::options::security::SeccompOption;
 use super::super::options::signal::Signal;
 use super::super::request::ContainerRequest;
+use super::super::running::Running;
 use super::text;
 
 /// The `spec` of a container's record. What is missing, or not understood, in
@@ -88,6 +92,26 @@ impl KeptSpec {
         }
         ContainerRequest::deserialize(&self.request)
             .map_err(|error| Error::unsupported(message).because(error).hint(hint))
+    }
+
+    /// What the run directory tells of a container of this spec before it runs.
+    pub(in crate::engine) fn claimed(
+        &self,
+        (id, name): (&ContainerId, &ContainerName),
+        image: Option<ImageId>,
+    ) -> Running {
+        Running {
+            id: id.clone(),
+            name: name.clone(),
+            image,
+            image_name: self.image.clone(),
+            command: self.command.clone(),
+            started: Timestamp::now().seconds,
+            pid: None,
+            labels: self.labels.clone(),
+            stop_signal: self.stop_signal.map(Signal::number),
+            stop_timeout: self.stop_timeout,
+        }
     }
 
     /// The record's form.

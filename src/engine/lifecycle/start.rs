@@ -7,7 +7,6 @@ use crate::store::ContainerRecord;
 
 use super::super::launch::{self, Prepared};
 use super::super::request::{ContainerRequest, Terminal};
-use super::super::running::Running;
 use super::super::{Ended, Engine};
 use super::keep::Place;
 use super::kept::KeptSpec;
@@ -98,16 +97,7 @@ impl Engine {
             path: store.container_path(&record.id),
             auto_remove: spec.auto_remove,
         };
-        let running = Running {
-            id: record.id,
-            name: record.name,
-            image: Some(record.image),
-            image_name: spec.image,
-            command: spec.command,
-            started: 0,
-            pid: None,
-            labels: spec.labels,
-        };
+        let running = spec.claimed((&record.id, &record.name), Some(record.image));
         Ok((Prepared { place, claim, running, platform: spec.platform }, request))
     }
 }

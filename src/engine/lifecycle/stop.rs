@@ -36,12 +36,12 @@ impl Engine {
     pub fn stop(&self, name: &str, options: &StopOptions) -> Result<()> {
         let found = self.find_container(name)?;
         let Some(running) = &found.running else { return Ok(()) };
-        let spec = found.record.as_ref().map(KeptSpec::of).unwrap_or_default();
         let Some(control) = running::connect(&self.settings.store.run, &found.id)? else {
             return running::wait_until_gone(&self.settings.store.run, &found.id);
         };
-        let signal = options.signal.or(spec.stop_signal).unwrap_or(Signal::TERM);
-        let seconds = options.timeout.or(spec.stop_timeout).unwrap_or(TIMEOUT);
+        let own = running.stop_signal.and_then(|number| number.to_string().parse().ok());
+        let signal = options.signal.or(own).unwrap_or(Signal::TERM);
+        let seconds = options.timeout.or(running.stop_timeout).unwrap_or(TIMEOUT);
         let limit = u64::try_from(seconds).ok().map(Duration::from_secs);
         self.tell_of_signal(running, signal);
         control.signal(signal.number());
@@ -87,7 +87,8 @@ impl Engine {
     pub fn restart(&self, name: &str, options: &StopOptions) -> Result<StartedContainer> {
         // A container that goes when it ends cannot come back.
         let found = self.find_container(name)?;
-        let Some(record) = &found.record else {
+        let kept = found.record.as_ref().filter(|record| !KeptSpec::of(record).auto_remove);
+        let Some(record) = kept else {
             return Err(Error::unsupported(format!(
                 "container {name} goes when it ends: it cannot be restarted"
             ))

@@ -8,11 +8,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::engine::options::mount::{MountKind, MountOption, parse_any, parse_tmpfs};
+use crate::engine::request::MountRequest;
 use crate::error::{Error, Result};
 use crate::runtime::spec::{HostOwner, Links};
-
-use super::super::options::mount::{MountKind, MountOption, parse_any, parse_tmpfs};
-use super::super::request::MountRequest;
 
 /// Stands in a mount's text for its host path, which lies beside the text: not
 /// every path can be said there (`--volume` has no way to name a colon).
@@ -61,8 +60,8 @@ pub mod optional {
 
 /// The security options as the list of what was typed.
 pub mod security {
-    use super::super::super::options::security::{SecurityOption, SecurityOptions};
     use super::*;
+    use crate::engine::options::security::{SecurityOption, SecurityOptions};
 
     /// Every option that is not the default.
     pub fn serialize<S: Serializer>(
@@ -141,8 +140,8 @@ fn parse(stored: &StoredMount) -> Result<MountOption> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::options::mount::{parse_mount, parse_volume};
     use super::*;
+    use crate::engine::options::mount::{parse_mount, parse_volume};
 
     #[test]
     fn every_form_of_a_mount_comes_back_as_it_was() {

@@ -39,6 +39,21 @@ for_everyone! {
         assert_eq!(status(room, "flag"), "Exited (3)");
     }
 
+    fn one_in_the_foreground_is_stopped_by_its_own_signal(room) {
+        base(room);
+        let line = "trap 'exit 4' USR2; echo ready; while :; do sleep 0.05; done";
+        let flags = ["run", "--rm", "--name", "web", "--stop-signal", "USR2"];
+        let mut command = room.command(&[&flags[..], &["base", "sh", "-c", line]].concat());
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+        std::io::BufRead::read_line(&mut output, &mut String::new()).unwrap();
+        crate::harness::process::eventually("it runs", || states(room) == ["web running"]);
+        room.envbox(&["restart", "web"]).exits(1).warns("cannot be restarted");
+        quietly(room, &["stop", "web"]);
+        assert_eq!(child.wait().unwrap().code(), Some(4));
+        assert!(states(room).is_empty());
+    }
+
     fn kill_sends_any_signal(room) {
         let line = "trap 'echo one' USR1; trap 'exit 9' RTMIN+3; trap 'exit 9' 37; echo ready; \
             while :; do sleep 0.05; done";
