@@ -17,6 +17,7 @@ mod images;
 mod import;
 mod inspect;
 mod launch;
+mod lifecycle;
 mod logs;
 pub mod options;
 pub mod profile;
@@ -52,6 +53,10 @@ pub use images::{ImageFilter, NamePattern};
 pub use import::{ImportOutcome, ImportRequest, ImportSource, ImportStart};
 pub use inspect::{ContainerDetails, ContainerSize, ImageDetails, Inspected, ObjectKind, Sizes};
 pub use launch::Ended;
+pub use lifecycle::{
+    Attach, ContainerFilter, Label, Launched, LifecycleOptions, RemoveRunning, StartedContainer,
+    StatusFilter, StopOptions,
+};
 pub use logs::ContainerLogs;
 pub use profiles::ProfileSummary;
 pub use request::{ContainerOptions, Terminal};

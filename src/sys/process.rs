@@ -117,6 +117,21 @@ pub fn clone(namespaces: Namespaces, child: impl FnOnce() -> i32) -> io::Result<
     }
 }
 
+/// Sends signal `number`, which may be a real-time one, to the process behind
+/// `pidfd`.
+///
+/// # Errors
+/// Those of pidfd_send_signal(2): `ESRCH` if it has ended.
+pub fn send_signal(pidfd: BorrowedFd<'_>, number: i32) -> io::Result<()> {
+    let info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: without an info the kernel makes one, as for kill(2); a number
+    // that is no signal's gives EINVAL.
+    let result = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), number, info, 0_u32)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Leaves the process at once: no destructor, no buffer is flushed. For
 /// forked children, whose buffers are copies of their parent's.
 pub fn exit_now(status: i32) -> ! {
@@ -139,6 +154,12 @@ pub fn reset_signal_actions() {
         // (SIGKILL, SIGSTOP, libc's own) are refused without effect.
         unsafe { libc::signal(number, libc::SIG_DFL) };
     }
+}
+
+/// Has this process ignore `signal`, and those that it starts with execve(2).
+pub fn ignore(signal: nix::sys::signal::Signal) {
+    // SAFETY: SIG_IGN installs no handler.
+    unsafe { libc::signal(signal as libc::c_int, libc::SIG_IGN) };
 }
 
 /// True if this process ignores `signal`: it was started by nohup(1), say, or

@@ -11,6 +11,7 @@ mod image_remove;
 mod import;
 mod imported;
 mod inspect;
+mod lifecycle;
 mod logs;
 mod make;
 mod pipe;

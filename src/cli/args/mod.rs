@@ -2,6 +2,7 @@
 //! the verbs of a kind; their work is in `command`.
 
 pub(super) mod container;
+mod container_filter;
 pub(super) mod copy;
 pub(super) mod events;
 mod excludes;
@@ -9,6 +10,7 @@ mod filter;
 pub(super) mod image;
 mod image_filter;
 pub(super) mod import;
+pub(super) mod lifecycle;
 pub(super) mod logs;
 pub(super) mod shell;
 mod until;
@@ -19,11 +21,12 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use container::{ContainerVerb, Ps, Rm, Run};
+use container::{ContainerVerb, Create, Ps, Run};
 use copy::{Copy, Diff};
 use events::{Events, SystemVerb};
 use image::{Export, ImageVerb, Images, Inspect, RemoveImages, Save, Tag};
 use import::Import;
+use lifecycle::{Kill, Rename, Restart, Rm, Start, Stop, Wait};
 use logs::Logs;
 use shell::{Init, ProfileVerb, Shell};
 use volume::VolumeVerb;
@@ -75,6 +78,13 @@ pub(super) enum Verb {
     Volume(VolumeVerb),
     Shell(Box<Shell>),
     Run(Box<Run>),
+    Create(Box<Create>),
+    Start(Start),
+    Stop(Stop),
+    Restart(Restart),
+    Kill(Kill),
+    Wait(Wait),
+    Rename(Rename),
     Ps(Ps),
     Rm(Rm),
     Logs(Logs),
