@@ -51,6 +51,8 @@ fn perform(arguments: &[OsString]) -> Option<i32> {
         Verb::Container(verb) => command::container::run(&engine, verb),
         Verb::Shell(shell) => command::shell::run(&engine, *shell),
         Verb::Run(run) => command::run::run(&engine, *run),
+        Verb::Exec(exec) => command::exec::run(&engine, exec),
+        Verb::Top(top) => command::top::run(&engine, &top),
         Verb::Ps(ps) => command::ps::run(&engine, &ps),
         Verb::Rm(rm) => command::rm::run(&engine, &rm),
         Verb::Init(init) => command::init::run(&engine, init),

@@ -130,6 +130,9 @@ impl Engine {
                 image_name: image_name(request),
                 command: spec.process.args.clone(),
                 started: Timestamp::now().seconds,
+                pid: None,
+                pid_start: None,
+                process: Some(spec.process.clone()),
             },
         )?;
         store.close_database();
@@ -310,10 +313,16 @@ fn run(plan: Plan, aftermath: Aftermath, terminal: Terminal) -> Result<Ended> {
             .and_then(|null| rustix::stdio::dup2_stdin(&null));
         null.map_err(|error| Error::io_named("cannot open /dev/null", error))?;
     }
+    let note = aftermath.running.note()?;
     // The monitor owns what is left to do; this process only must not do it.
     let aftermath = ManuallyDrop::new(aftermath);
     let orders = Orders {
-        start: move || start_plan(plan),
+        start: move || {
+            let running = to_monitor(start::start(plan))?;
+            // Without it the container lacks `exec` and `top`, and runs.
+            let _ = note.write(running.pid.as_raw().unsigned_abs());
+            Ok(running)
+        },
         finish: move |status| finish(ManuallyDrop::into_inner(aftermath), status),
         terminal: terminal.is_new(),
     };
@@ -323,9 +332,12 @@ fn run(plan: Plan, aftermath: Aftermath, terminal: Terminal) -> Result<Ended> {
     }
 }
 
-fn start_plan(plan: Plan) -> Result<monitor::Running, Failure> {
+/// What was started, as the monitor takes it over.
+pub(super) fn to_monitor(
+    started: Result<start::Started, StartError>,
+) -> Result<monitor::Running, Failure> {
     let failure = |stage, error: &Error| Failure::new(stage, error);
-    match start::start(plan) {
+    match started {
         Ok(started) => Ok(monitor::Running {
             pid: started.pid,
             pidfd: started.pidfd,

@@ -7,6 +7,7 @@ mod changes;
 mod containers;
 mod environment;
 mod excludes;
+mod exec;
 mod export;
 mod fallback;
 mod host;
@@ -27,6 +28,7 @@ mod settings;
 mod shell;
 mod tag;
 mod tar_output;
+mod top;
 mod tree;
 mod usage;
 mod users;
@@ -38,6 +40,7 @@ use crate::store::Store;
 
 pub use containers::{ContainerStatus, ContainerSummary};
 pub use excludes::ExcludeOptions;
+pub use exec::ExecRequest;
 pub use export::ExportRequest;
 pub use host::Host;
 pub use images::{ImageFilter, NamePattern};
@@ -51,6 +54,7 @@ pub use save::SaveTarget;
 pub use settings::Settings;
 pub use shell::ShellRequest;
 pub use tar_output::TarOutput;
+pub use top::{PrintedProcesses, ProcessSummary};
 
 /// Something that the user should know and that is no error.
 #[derive(Clone, Debug)]

@@ -10,8 +10,14 @@ use crate::digest::ImageId;
 use crate::error::{Error, Kind, Result};
 use crate::fs::{self, File};
 use crate::id::{ContainerId, ContainerName};
+use crate::runtime::join::ProcessId;
+use crate::runtime::spec::ProcessSpec;
 
 const FOLDER: &str = "containers";
+
+/// The kernel takes 6 MiB of arguments and variables at most (execve(2)); JSON
+/// may write a byte as six.
+const MAX_FILE: u64 = 64 << 20;
 
 /// A container that runs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,6 +34,22 @@ pub struct Running {
     pub command: Vec<String>,
     /// Seconds since 1970.
     pub started: i64,
+    /// The first process, as the host numbers it; none until it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// When that process started: see [`ProcessId`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid_start: Option<u64>,
+    /// The program and what it may do, by which another one is run beside it.
+    #[serde(default)]
+    pub process: Option<ProcessSpec>,
+}
+
+impl Running {
+    /// The first process; none until it runs.
+    pub fn first_process(&self) -> Option<ProcessId> {
+        Some(ProcessId { pid: self.pid?, start: self.pid_start? })
+    }
 }
 
 /// The file of a running container, locked.
@@ -53,9 +75,36 @@ impl RunningFile {
         Ok(Self { path, _locked: file })
     }
 
+    /// Where the monitor notes the first process, which it alone knows.
+    pub(super) fn note(&self) -> Result<ProcessNote> {
+        let file = self._locked.try_clone();
+        let file = file.map_err(|error| Error::io("open", &self.path, error))?;
+        Ok(ProcessNote { path: self.path.clone(), file })
+    }
+
     /// Removes the file: the container has ended.
     pub(super) fn remove(self) -> Result<()> {
         fs::remove_file(&self.path)
+    }
+}
+
+/// Where the first process is noted.
+#[derive(Debug)]
+pub(super) struct ProcessNote {
+    path: PathBuf,
+    file: File,
+}
+
+impl ProcessNote {
+    /// Adds the process `pid` to the file. A reader that sees half of it takes
+    /// it for one that is just being written.
+    pub(super) fn write(mut self, pid: u32) -> Result<()> {
+        let Some(id) = ProcessId::of(pid)? else { return Ok(()) };
+        let fields = format!(",\"pid\":{},\"pid_start\":{}}}", id.pid, id.start);
+        // In the place of the closing brace.
+        std::io::Seek::seek(&mut self.file, std::io::SeekFrom::End(-1))
+            .and_then(|_| std::io::Write::write_all(&mut self.file, fields.as_bytes()))
+            .map_err(|error| Error::io("write", &self.path, error))
     }
 }
 
@@ -91,7 +140,7 @@ pub(super) fn list(run: &Path) -> Result<Vec<Running>> {
             }
             continue;
         }
-        let bytes = fs::read_limited(file, 1 << 20, "the state of a container")?;
+        let bytes = fs::read_limited(file, MAX_FILE, "the state of a container")?;
         // Half-written means just being started: the next look sees it.
         if let Ok(running) = serde_json::from_slice(&bytes) {
             all.push(running);

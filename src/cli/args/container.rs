@@ -16,12 +16,15 @@ use crate::engine::options::user::UserSpec;
 use crate::id::ContainerName;
 use crate::runtime::capability::Selection;
 
+use super::exec::{Exec, Top};
 use super::image::{Export, InspectFormatFlag};
 
 /// The verbs on containers as docker groups them.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum ContainerVerb {
     Run(Box<Run>),
+    Exec(Exec),
+    Top(Top),
     #[command(visible_aliases = ["list", "ps"])]
     Ls(Ps),
     #[command(visible_alias = "remove")]

@@ -3,6 +3,7 @@
 
 pub(super) mod container;
 mod excludes;
+pub(super) mod exec;
 pub(super) mod image;
 mod image_filter;
 pub(super) mod import;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use container::{ContainerVerb, Ps, Rm, Run};
+use exec::{Exec, Top};
 use image::{Export, ImageVerb, Images, Inspect, RemoveImages, Save, Tag};
 use import::Import;
 use shell::{Init, ProfileVerb, Shell};
@@ -63,6 +65,8 @@ pub(super) enum Verb {
     Container(ContainerVerb),
     Shell(Box<Shell>),
     Run(Box<Run>),
+    Exec(Exec),
+    Top(Top),
     Ps(Ps),
     Rm(Rm),
     Init(Init),

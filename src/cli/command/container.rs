@@ -5,12 +5,14 @@ use crate::cli::args::image::{Inspect, InspectKind};
 use crate::engine::Engine;
 use crate::error::Result;
 
-use super::{export, inspect, ps, rm, run};
+use super::{exec, export, inspect, ps, rm, run, top};
 
 /// Does what the verb says.
 pub(in crate::cli) fn run(engine: &Engine, verb: ContainerVerb) -> Result<i32> {
     match verb {
         ContainerVerb::Run(arguments) => run::run(engine, *arguments),
+        ContainerVerb::Exec(arguments) => exec::run(engine, arguments),
+        ContainerVerb::Top(arguments) => top::run(engine, &arguments),
         ContainerVerb::Ls(arguments) => ps::run(engine, &arguments),
         ContainerVerb::Rm(arguments) => rm::run(engine, &arguments),
         ContainerVerb::Inspect(arguments) => {

@@ -2,6 +2,7 @@
 //! answer to text and exit status.
 
 pub(super) mod container;
+pub(super) mod exec;
 pub(super) mod export;
 pub(super) mod image;
 pub(super) mod images;
@@ -17,3 +18,4 @@ pub(super) mod run;
 pub(super) mod save;
 pub(super) mod shell;
 pub(super) mod tag;
+pub(super) mod top;
