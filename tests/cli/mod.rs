@@ -1,5 +1,6 @@
 //! The command line, end to end: one file a verb.
 
+mod exec;
 mod export;
 mod hostile;
 mod image_inspect;
