@@ -1,19 +1,19 @@
-//! Containers that run and containers that are kept: what `ps` lists, and how
-//! a kept one is removed.
+//! Containers that run and containers that are kept: what `ps` lists.
 
 use std::collections::BTreeMap;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::fs::Timestamp;
 use crate::id::{ContainerId, ContainerName};
 use crate::store::ContainerRecord;
 
 use super::Engine;
+use super::lifecycle::KeptSpec;
 use super::running::{self, Running};
 
 /// The status of a container whose monitor was killed before it could note
 /// one: its processes were killed with it.
-const KILLED: i32 = 137;
+pub(super) const KILLED: i32 = 137;
 
 /// What a container does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,10 @@ pub struct ContainerSummary {
     pub created: Timestamp,
     /// What it does.
     pub status: ContainerStatus,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Whether it goes when it ends.
+    pub auto_remove: bool,
 }
 
 impl Engine {
@@ -66,47 +70,15 @@ impl Engine {
             })
             .collect();
         all.extend(running.into_values().map(of_running));
+        self.remove_orphans(&mut all);
         all.sort_by_key(|container| std::cmp::Reverse(container.created));
         Ok(all)
-    }
-
-    /// Removes the kept container `name` (a name, an ID or the beginning of
-    /// one); what it is called in the answer is what was asked for.
-    ///
-    /// # Errors
-    /// `NotFound`; `InUse` while it runs.
-    pub fn remove_container(&self, name: &str) -> Result<()> {
-        let store = self.store()?;
-        let running = running::list(&self.settings.store.run)?;
-        let found = match store.container(name) {
-            Ok(found) => found.id,
-            Err(error) if error.kind() == Kind::NotFound => {
-                let named = |running: &&Running| {
-                    running.name.as_str() == name || running.id.as_str().starts_with(name)
-                };
-                match running.iter().find(named) {
-                    Some(running) if !name.is_empty() => running.id.clone(),
-                    _ => return Err(error),
-                }
-            }
-            Err(error) => return Err(error),
-        };
-        if running.iter().any(|running| running.id == found) {
-            return Err(Error::new(
-                Kind::InUse,
-                format!("cannot remove container {name:?}: it is running"),
-            )
-            .hint("end its program first"));
-        }
-        store.remove_container(&found)
     }
 }
 
 /// What a list tells of a kept container, and of it running if it does.
 pub(super) fn of_record(record: ContainerRecord, running: Option<Running>) -> ContainerSummary {
-    let text = |key: &str| record.spec.get(key).and_then(serde_json::Value::as_str);
-    let words = record.spec.get("command").and_then(serde_json::Value::as_array);
-    let words = words.into_iter().flatten().filter_map(serde_json::Value::as_str);
+    let spec = KeptSpec::of(&record);
     let state = record.state;
     let status = match (running, state.started_at) {
         (Some(running), _) => ContainerStatus::Running(Timestamp::from_seconds(running.started)),
@@ -116,12 +88,14 @@ pub(super) fn of_record(record: ContainerRecord, running: Option<Running>) -> Co
         }
     };
     ContainerSummary {
-        image: text("image").map_or_else(|| record.image.to_string(), str::to_owned),
-        command: words.map(str::to_owned).collect(),
+        image: if spec.image.is_empty() { record.image.to_string() } else { spec.image },
+        command: spec.command,
         id: record.id,
         name: record.name,
         created: record.created_at,
         status,
+        labels: spec.labels,
+        auto_remove: spec.auto_remove,
     }
 }
 
@@ -135,5 +109,7 @@ pub(super) fn of_running(running: Running) -> ContainerSummary {
         command: running.command,
         created: since,
         status: ContainerStatus::Running(since),
+        labels: running.labels,
+        auto_remove: true,
     }
 }

@@ -6,35 +6,29 @@
 //! own processes have no say: a user is a number there, and only a `--user`
 //! that is asked for now is looked up in its files.
 
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
-use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
 use crate::fs::{self, Rootfs};
-use crate::monitor::{self, Client, FailedStage, Failure, Orders};
+use crate::monitor::{self, Attachment, FailedStage, Orders};
 use crate::runtime::hard_limit;
 use crate::runtime::join::{self, JoinPlan, Privileges, Target};
 use crate::runtime::spec::{ProcessSpec, RlimitSpec};
-use crate::sys::{process, socket};
+use crate::sys::socket;
 
 use super::environment::Variables;
-use super::launch::to_monitor;
+use super::launch::wait;
+use super::lifecycle::to_monitor;
 use super::options::environment::EnvironmentOption;
 use super::options::user::{Principal, UserSpec};
 use super::request::Terminal;
-use super::running::{self, Running};
+use super::running::Running;
 use super::{Ended, Engine, users};
 
 /// docker's `TERM` in a container that has none, for a program at a terminal.
 const TERM: &str = "xterm";
-
-/// A container that is listed and has no process yet is being started.
-const STARTING: Duration = Duration::from_millis(10);
-const LOOKS: u32 = 200;
 
 /// What is to be run, and where.
 #[derive(Clone, Debug)]
@@ -60,34 +54,35 @@ pub struct ExecRequest {
     pub detach: bool,
 }
 
-/// What a detached program's keeper tells.
-#[derive(Debug, Serialize, Deserialize)]
-enum Beginning {
-    Runs,
-    Failed(Failure),
-}
-
 impl Engine {
     /// Runs a program in a container that runs, and stays until it ends.
     ///
     /// # Errors
-    /// `NotFound` for no such container, `Unavailable` if it does not run.
+    /// `NotFound` for no such container, `InUse` if it does not run.
     pub fn exec(&self, request: &ExecRequest) -> Result<Ended> {
         let (running, target) = self.running_target(&request.container)?;
         if let Some(store) = self.existing_store()? {
             store.close_database();
         }
-        let Some(own) = running.process else { return Err(not_running(&request.container)) };
-        match self.prepare(request, own, target) {
-            Ok(plan) if request.detach => detach(plan, request.terminal),
-            Ok(plan) => attend(plan, request.terminal),
+        let id = running.first_process();
+        let Some((own, id)) = running.process.zip(id) else {
+            return Err(not_running(&request.container));
+        };
+        match self.plan_beside(own, target, request) {
+            Ok(plan) => launch(plan, request),
+            Err(_) if Target::open(id)?.is_none() => Err(not_running(&request.container)),
             Err(error) => Ok(Ended::NotStarted(FailedStage::Setup, error)),
         }
     }
 
     /// The plan of the program beside `own`, the container's. From here on an
     /// ordinary user is the container's root.
-    fn prepare(&self, request: &ExecRequest, own: ProcessSpec, target: Target) -> Result<JoinPlan> {
+    fn plan_beside(
+        &self,
+        own: ProcessSpec,
+        target: Target,
+        request: &ExecRequest,
+    ) -> Result<JoinPlan> {
         let mut variables = Variables::default();
         if request.terminal.is_new() {
             variables.set("TERM", TERM);
@@ -128,52 +123,21 @@ impl Engine {
     /// runs, and its first process.
     ///
     /// # Errors
-    /// `NotFound`; `Unavailable` if it does not run, `Invalid` if several may
-    /// be meant.
+    /// Those of [`Engine::find_container`]; `InUse` if it does not run.
     pub(super) fn running_target(&self, name: &str) -> Result<(Running, Target)> {
-        for _ in 0..LOOKS {
-            let Some(running) = self.running(name)? else { return Err(not_running(name)) };
-            if let Some(id) = running.first_process() {
-                let target = Target::open(id)?.ok_or_else(|| not_running(name))?;
-                return Ok((running, target));
-            }
-            std::thread::sleep(STARTING);
-        }
-        Err(not_running(name).hint("it is being started, and does not come to its program"))
-    }
-
-    /// The running container that is called `name`; `None` if that one is kept
-    /// and does not run.
-    fn running(&self, name: &str) -> Result<Option<Running>> {
-        let mut all = running::list(&self.settings.store.run)?;
-        let called =
-            |running: &Running| running.id.as_str() == name || running.name.as_str() == name;
-        if let Some(at) = all.iter().position(called) {
-            return Ok(Some(all.swap_remove(at)));
-        }
-        // A kept one may have been renamed since it was started.
-        let kept = match self.existing_store()?.map(|store| store.container(name)) {
-            Some(Ok(record)) => Some(record.id),
-            Some(Err(error)) if error.kind() != Kind::NotFound => return Err(error),
-            _ => None,
+        let running = self.find_container(name)?.running;
+        let target = match running.as_ref().and_then(Running::first_process) {
+            Some(id) => Target::open(id)?,
+            None => None,
         };
-        if let Some(id) = kept {
-            return Ok(all.into_iter().find(|running| running.id == id));
-        }
-        all.retain(|running| !name.is_empty() && running.id.as_str().starts_with(name));
-        match all.len() {
-            0 => Err(Error::new(Kind::NotFound, format!("no such container: {name}"))
-                .hint("see envbox ps for those that run")),
-            1 => Ok(all.pop()),
-            _ => Err(Error::invalid(format!("several containers have an ID like {name}"))
-                .hint("write more of it")),
-        }
+        running.zip(target).ok_or_else(|| not_running(name))
     }
 }
 
 /// docker's words.
-pub(super) fn not_running(name: &str) -> Error {
-    Error::new(Kind::Unavailable, format!("container {name} is not running"))
+fn not_running(name: &str) -> Error {
+    Error::new(Kind::InUse, format!("container {name} is not running"))
+        .hint(format!("start it: envbox start {name}"))
 }
 
 /// The home of the user with this number; `/` where there is none.
@@ -202,82 +166,33 @@ fn within_reach(limit: &RlimitSpec) -> Result<RlimitSpec> {
     Ok(RlimitSpec { resource: number, soft: limit.soft.min(hard), hard })
 }
 
-/// Runs the program with this process as its client.
-fn attend(plan: JoinPlan, terminal: Terminal) -> Result<Ended> {
-    if !terminal.has_input() {
-        let null = null()?;
-        rustix::stdio::dup2_stdin(&null).map_err(no_null)?;
+/// Starts the program in a monitor of its own. This process is its client, and
+/// stays until it ends, or goes on.
+fn launch(plan: JoinPlan, request: &ExecRequest) -> Result<Ended> {
+    let terminal = request.terminal.is_new();
+    if !request.detach && !request.terminal.has_input() {
+        let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .and_then(|null| rustix::stdio::dup2_stdin(&null));
+        null.map_err(|error| Error::io_named("cannot open /dev/null", error))?;
     }
-    match launch(plan, terminal) {
-        Ok(client) => client.wait().map(Ended::Exited),
-        Err(failure) => Ok(Ended::NotStarted(failure.stage, failure.into_error())),
-    }
-}
-
-fn launch(plan: JoinPlan, terminal: Terminal) -> std::result::Result<Client, Failure> {
-    monitor::launch(Orders {
-        start: move || to_monitor(join::start(plan)),
+    // Other commands ask the container's own monitor: to this one nobody comes.
+    let (listener, nobody) = socket::pair()
+        .map_err(|error| Error::io_named("cannot make the monitor's socket", error))?;
+    let begun = monitor::launch(Orders {
+        start: || to_monitor(join::start(plan)),
         // The container's own monitor cleans up.
-        finish: |_| {},
-        terminal: terminal.is_new(),
-    })
-}
-
-/// Runs the program with a process in the background as its client.
-fn detach(plan: JoinPlan, terminal: Terminal) -> Result<Ended> {
-    let fail = |error| Error::io_named("cannot start the keeper of the program", error);
-    let (keeper, mine) = socket::pair().map_err(fail)?;
-    let mut theirs = Some((mine, plan));
-    process::fork(|| match theirs.take() {
-        Some((socket, plan)) => keep(plan, terminal, socket),
-        None => 1,
-    })
-    .map_err(fail)?;
-    drop(theirs);
-    let length = socket::next_length(&keeper).map_err(fail)?;
-    let mut message = vec![0; length];
-    socket::receive(&keeper, &mut message).map_err(fail)?;
-    match serde_json::from_slice(&message) {
-        Ok(Beginning::Runs) => Ok(Ended::Exited(0)),
-        Ok(Beginning::Failed(failure)) => {
-            Ok(Ended::NotStarted(failure.stage, failure.into_error()))
+        finish: |_| drop(nobody),
+        attachment: match request.detach {
+            true => Attachment::Detached { log: None, terminal },
+            false => Attachment::Foreground { terminal },
+        },
+        listener,
+    });
+    match begun {
+        Ok(client) if request.detach => {
+            client.leave();
+            Ok(Ended::Exited(0))
         }
-        Err(_) => Err(Error::new(Kind::Unavailable, "the keeper of the program died")),
+        begun => wait(begun),
     }
-}
-
-/// The background: holds nothing of the caller's, and reaps the program.
-fn keep(plan: JoinPlan, terminal: Terminal, caller: OwnedFd) -> i32 {
-    let [target, program] = plan.descriptors();
-    process::close_from_except(3, &[target, program, caller.as_fd()]);
-    let begun = let_go().map_err(|error| Failure::new(FailedStage::Setup, &error));
-    let client = begun.and_then(|()| launch(plan, terminal));
-    let (beginning, client) = match client {
-        Ok(client) => (Beginning::Runs, Some(client)),
-        Err(failure) => (Beginning::Failed(failure), None),
-    };
-    // A caller who has gone has not asked for the program to end.
-    if let Ok(message) = serde_json::to_vec(&beginning) {
-        let _ = socket::send(&caller, &message, None);
-    }
-    drop(caller);
-    client.map_or(1, |client| client.wait().unwrap_or(1))
-}
-
-fn let_go() -> Result<()> {
-    let null = null()?;
-    rustix::process::setsid()
-        .and_then(|_| rustix::stdio::dup2_stdin(&null))
-        .and_then(|()| rustix::stdio::dup2_stdout(&null))
-        .and_then(|()| rustix::stdio::dup2_stderr(&null))
-        .and_then(|()| rustix::process::chdir("/"))
-        .map_err(no_null)
-}
-
-fn null() -> Result<OwnedFd> {
-    rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).map_err(no_null)
-}
-
-fn no_null(error: rustix::io::Errno) -> Error {
-    Error::io_named("cannot take /dev/null as stdio", error)
 }

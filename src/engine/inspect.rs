@@ -7,11 +7,8 @@ use crate::fs::Timestamp;
 use crate::mount::Mount;
 use crate::store::{ContainerRecord, ImageRecord, Store};
 
-use super::running::{self, Running};
+use super::running;
 use super::{ContainerSummary, Engine, containers, usage};
-
-/// How many containers an error names.
-const SHOWN: usize = 5;
 
 /// What sort of object a name means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +123,7 @@ impl Engine {
                 }
             }
             Err(error) if error.kind() == Kind::NotFound => {
-                let alive = named(running, name)?.ok_or(error)?;
+                let alive = running::named(running, name)?.ok_or(error)?;
                 ContainerDetails {
                     image: alive.image,
                     started_at: Some(Timestamp::from_seconds(alive.started)),
@@ -147,7 +144,7 @@ impl Engine {
     }
 
     /// Of the files that a container wrote, in bytes.
-    fn written(&self, store: &Store, container: &ContainerRecord) -> Result<u64> {
+    pub(super) fn written(&self, store: &Store, container: &ContainerRecord) -> Result<u64> {
         // They may belong to IDs that only the user namespace may read.
         self.host()?;
         match store.container_mount(&container.id)? {
@@ -157,28 +154,6 @@ impl Engine {
             }
         }
     }
-}
-
-/// The running container that `text` means: a name, an ID or its beginning.
-fn named(running: Vec<Running>, text: &str) -> Result<Option<Running>> {
-    if let Some(found) = running.iter().find(|running| running.name.as_str() == text) {
-        return Ok(Some(found.clone()));
-    }
-    let begins = |running: &Running| !text.is_empty() && running.id.as_str().starts_with(text);
-    let mut found: Vec<Running> = running.into_iter().filter(begins).collect();
-    if found.len() > 1 {
-        let shown: Vec<String> = found
-            .iter()
-            .take(SHOWN)
-            .map(|running| format!("{} ({})", running.id.short(), running.name))
-            .collect();
-        return Err(Error::invalid(format!(
-            "container ID {text:?} is ambiguous: {}",
-            shown.join(", ")
-        ))
-        .hint("give more digits, or the name"));
-    }
-    Ok(found.pop())
 }
 
 /// The events are the only ones who remember when a name was given.

@@ -1,31 +1,27 @@
-//! From a request to a container that has ended: snapshot, rootfs, spec,
-//! plan, monitor, in this order. What fails before the monitor is forked is
+//! From a container that exists to one that runs: rootfs, spec, plan, monitor,
+//! in this order. What fails before the monitor is forked is
 //! an error with words; afterwards the monitor tells.
 
-use std::mem::ManuallyDrop;
+use std::cell::RefCell;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::error::{Error, Kind, Result};
-use crate::fs::{self, Dir, Timestamp};
-use crate::id::{ContainerId, ContainerName};
-use crate::monitor::{self, FailedStage, Failure, Orders};
-use crate::mount::Mount;
+use crate::error::{Error, Result};
+use crate::fs::{self, Dir};
+use crate::monitor::{self, Attachment, Client, FailedStage, Failure, Orders};
 use crate::oci::ImageConfig;
 use crate::platform::Platform;
 use crate::runtime::plan::{Environment, Plan};
-use crate::runtime::start::StartError;
-use crate::runtime::{plan, source, start};
-use crate::store::{
-    ContainerRecord, ContainerState, EphemeralSnapshot, ImageRecord, Store, StorePaths, random_name,
-};
+use crate::runtime::{plan, source};
+use crate::store::ImageRecord;
 
+use super::Engine;
 use super::bundle::{self, Surroundings};
-use super::request::{ContainerRequest, Rootfs, Terminal};
-use super::running::{self, Running, RunningFile};
-use super::{Engine, tree};
+use super::lifecycle::{Attach, Keeping, LifecycleOptions, Place};
+use super::request::{ContainerRequest, Terminal};
+use super::running::{Running, RunningFile};
 
 /// How a container ended.
 #[derive(Debug)]
@@ -36,37 +32,16 @@ pub enum Ended {
     NotStarted(FailedStage, Error),
 }
 
-/// Where a container's files lie.
-enum Place {
-    /// Gone when it ends.
-    Ephemeral(EphemeralSnapshot),
-    /// Kept, in the store.
-    Kept { mount: Mount, path: PathBuf },
-}
-
-impl Place {
-    fn mount(&self) -> &Mount {
-        match self {
-            Self::Ephemeral(snapshot) => snapshot.mount(),
-            Self::Kept { mount, .. } => mount,
-        }
-    }
-
-    fn path(&self) -> &std::path::Path {
-        match self {
-            Self::Ephemeral(snapshot) => snapshot.path(),
-            Self::Kept { path, .. } => path,
-        }
-    }
-}
-
-/// What is left to do when a container has ended; done by its monitor.
-struct Aftermath {
-    place: Place,
-    running: RunningFile,
-    store: StorePaths,
-    id: ContainerId,
-    started: Timestamp,
+/// A container that exists, claimed by this process.
+pub(super) struct Prepared {
+    /// Where its files lie.
+    pub place: Place,
+    /// Its file in the run directory.
+    pub claim: RunningFile,
+    /// What that file says.
+    pub running: Running,
+    /// Its image's platform.
+    pub platform: Option<Platform>,
 }
 
 impl Engine {
@@ -87,29 +62,66 @@ impl Engine {
     /// # Errors
     /// What kept it from being started at all.
     pub(super) fn launch(&self, request: &ContainerRequest) -> Result<Ended> {
-        let host = *self.host()?;
+        self.launch_with(request, &LifecycleOptions::default())
+    }
+
+    /// As [`Engine::launch`], with what only `run` can be told.
+    pub(super) fn launch_with(
+        &self,
+        request: &ContainerRequest,
+        options: &LifecycleOptions,
+    ) -> Result<Ended> {
+        let prepared = self.prepare(request, options)?;
+        wait(self.begin(prepared, request, Attach::Full)?)
+    }
+
+    /// Starts a container that is prepared.
+    ///
+    /// # Errors
+    /// What kept the monitor from being forked; what came after is in the
+    /// answer.
+    pub(super) fn begin(
+        &self,
+        prepared: Prepared,
+        request: &ContainerRequest,
+        attach: Attach,
+    ) -> Result<Result<Client, Failure>> {
         let store = self.store()?;
-        let name = self.name(request)?;
-        self.tell_single_id(host.has_single_id())?;
-        let image = match &request.rootfs {
-            Rootfs::Image(name) => Some(self.image(name)?.0),
-            Rootfs::Directory(_) => None,
+        let Prepared { place, claim, running, platform } = prepared;
+        let mut keeping =
+            Keeping { store, place, claim, running, started: std::cell::Cell::default() };
+        let ready = self.plan(&mut keeping, request, platform.as_ref()).and_then(|plan| {
+            let listener = keeping.claim.listen()?;
+            Ok((plan, (listener, attachment(request.terminal, attach, &keeping.place)?)))
+        });
+        let (plan, stdio) = match ready {
+            Ok(ready) => ready,
+            Err(error) => {
+                keeping.note_failure(&Failure::new(FailedStage::Setup, &error));
+                keeping.finish(None);
+                return Err(error);
+            }
         };
-        let platform = match (&image, &request.rootfs) {
-            (Some(image), _) => Some(image.platform.clone()),
-            (None, Rootfs::Directory(path)) => tree::platform(&Dir::open(path)?)?,
-            (None, Rootfs::Image(_)) => None,
-        };
-        let is_32bit = check_platform(platform.as_ref())?;
-        let id = new_id()?;
-        let place = place(store, request, (&id, &name), image.as_ref())?;
-        let root = source::rootfs(place.mount(), host.user_namespace)?;
+        store.close_database();
+        Ok(fork(plan, keeping, stdio))
+    }
+
+    /// Mounts the root, and looks up in it what only it can tell.
+    fn plan(
+        &self,
+        keeping: &mut Keeping<'_>,
+        request: &ContainerRequest,
+        platform: Option<&Platform>,
+    ) -> Result<Plan> {
+        let host = *self.host()?;
+        let is_32bit = check_platform(platform)?;
+        let root = source::rootfs(keeping.place.mount(), host.user_namespace)?;
         let rootfs = fs::Rootfs::new(open_root(&root)?);
         let around = Surroundings {
             settings: &self.settings,
             host,
-            id: &id,
-            scratch: place.path(),
+            id: &keeping.running.id,
+            scratch: keeping.place.path(),
             is_32bit,
         };
         let spec = bundle::spec(request, &rootfs, &around)?;
@@ -121,29 +133,9 @@ impl Engine {
         };
         let plan = plan::plan(&spec, root, &environment)?;
         self.tell_unmapped(&plan.unmapped);
-        let running = RunningFile::create(
-            &self.settings.store.run,
-            &Running {
-                id: id.clone(),
-                name: name.clone(),
-                image: image.as_ref().map(|image| image.id),
-                image_name: image_name(request),
-                command: spec.process.args.clone(),
-                started: Timestamp::now().seconds,
-                pid: None,
-                pid_start: None,
-                process: Some(spec.process.clone()),
-            },
-        )?;
-        store.close_database();
-        let aftermath = Aftermath {
-            place,
-            running,
-            store: self.settings.store.clone(),
-            id,
-            started: Timestamp::now(),
-        };
-        run(plan, aftermath, request.terminal)
+        keeping.running.command = spec.process.args.clone();
+        keeping.running.process = Some(spec.process);
+        Ok(plan)
     }
 
     /// Says where the map of owners, which is asked for under sudo, does not
@@ -162,7 +154,7 @@ impl Engine {
     }
 
     /// Says once what a single ID means: a file in the store remembers it.
-    fn tell_single_id(&self, single: bool) -> Result<()> {
+    pub(super) fn tell_single_id(&self, single: bool) -> Result<()> {
         let marker = self.settings.store.root.join("told-single-id");
         if !single || fs::metadata(&marker)?.is_some() {
             return Ok(());
@@ -178,63 +170,11 @@ impl Engine {
         );
         fs::write_plain(&marker, b"")
     }
-
-    /// The name asked for, or a random one. A name is one container's at a
-    /// time, kept or not.
-    fn name(&self, request: &ContainerRequest) -> Result<ContainerName> {
-        let Some(name) = &request.name else {
-            return if request.keep {
-                self.store()?.unused_container_name()
-            } else {
-                random_name()
-            };
-        };
-        if !request.keep
-            && let Some(kept) = kept(self.store()?, name)?
-        {
-            return Err(taken(name, &kept));
-        }
-        for running in running::list(&self.settings.store.run)? {
-            if running.name == *name {
-                return Err(taken(name, &running.id)
-                    .hint("choose another name, or wait until that container has ended"));
-            }
-        }
-        Ok(name.clone())
-    }
-}
-
-fn taken(name: &ContainerName, holder: &ContainerId) -> Error {
-    Error::new(
-        Kind::AlreadyExists,
-        format!("the container name \"{name}\" is already in use by container \"{holder}\""),
-    )
-    .hint(format!("choose another name, or remove that container: envbox rm {name}"))
-}
-
-/// The kept container of this very name.
-fn kept(store: &Store, name: &ContainerName) -> Result<Option<ContainerId>> {
-    let all = store.containers()?;
-    Ok(all.into_iter().find(|record| record.name == *name).map(|record| record.id))
-}
-
-fn image_name(request: &ContainerRequest) -> String {
-    match &request.rootfs {
-        Rootfs::Image(name) => name.clone(),
-        Rootfs::Directory(path) => path.display().to_string(),
-    }
-}
-
-fn new_id() -> Result<ContainerId> {
-    let mut bytes = [0; 32];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
-        .map_err(|error| Error::io_named("cannot draw a random container ID", error))?;
-    Ok(ContainerId::from_random(bytes))
 }
 
 /// Refuses what the host cannot run; true if it is a 32-bit system on a
 /// 64-bit host.
-fn check_platform(platform: Option<&Platform>) -> Result<bool> {
+pub(super) fn check_platform(platform: Option<&Platform>) -> Result<bool> {
     let host = Platform::host();
     let Some(platform) = platform else { return Ok(false) };
     if platform.is_native_on(&host) {
@@ -270,97 +210,49 @@ pub(super) fn open_root(mount: &OwnedFd) -> Result<Dir> {
     Ok(Dir::from((fd, PathBuf::from("/"))))
 }
 
-/// Makes the snapshot, and the record of a container that is kept.
-fn place(
-    store: &Store,
-    request: &ContainerRequest,
-    (id, name): (&ContainerId, &ContainerName),
-    image: Option<&ImageRecord>,
-) -> Result<Place> {
-    match (&request.rootfs, image) {
-        (Rootfs::Image(_), Some(image)) if request.keep => {
-            store.put_container(&ContainerRecord {
-                id: id.clone(),
-                name: name.clone(),
-                image: image.id,
-                chain: image.chain(),
-                created_at: Timestamp::now(),
-                spec: serde_json::json!({
-                    "image": image_name(request),
-                    "command": request.commands.first(),
-                }),
-                state: ContainerState {
-                    started_at: Some(Timestamp::now()),
-                    ..ContainerState::default()
-                },
-            })?;
-            Ok(Place::Kept { mount: store.container_mount(id)?, path: store.container_path(id) })
-        }
-        (Rootfs::Image(_), image) => {
-            store.prepare(image.and_then(ImageRecord::chain)).map(Place::Ephemeral)
-        }
-        (Rootfs::Directory(path), _) if request.keep => {
-            Err(Error::invalid(format!("cannot keep a container of {}", path.display()))
-                .hint("import the directory first: envbox import DIRECTORY NAME"))
-        }
-        (Rootfs::Directory(path), _) => store.prepare_over(path).map(Place::Ephemeral),
-    }
+/// Forks the monitor. What it keeps is its own from then on: this process lets
+/// go of the claim, so that a monitor that dies is seen to.
+fn fork(
+    plan: Plan,
+    keeping: Keeping<'_>,
+    (listener, attachment): (OwnedFd, Attachment),
+) -> Result<Client, Failure> {
+    let keeping = RefCell::new(Some(keeping));
+    let lost = || Failure::new(FailedStage::Setup, &Error::internal("nothing to start"));
+    let orders = Orders {
+        start: || keeping.borrow().as_ref().ok_or_else(lost)?.start(plan),
+        finish: |ended| {
+            if let Some(keeping) = keeping.take() {
+                keeping.finish(ended);
+            }
+        },
+        attachment,
+        listener,
+    };
+    monitor::launch(orders)
 }
 
-fn run(plan: Plan, aftermath: Aftermath, terminal: Terminal) -> Result<Ended> {
-    if !terminal.has_input() {
+/// Who has the input and output, and what this process has to do for it.
+fn attachment(terminal: Terminal, attach: Attach, place: &Place) -> Result<Attachment> {
+    if attach == Attach::Detached {
+        let log = match place {
+            Place::Kept { path, .. } => Some(path.join("log")),
+            Place::Ephemeral(_) => None,
+        };
+        return Ok(Attachment::Detached { log, terminal: terminal.is_new() });
+    }
+    if attach == Attach::Output || !terminal.has_input() {
         let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
             .and_then(|null| rustix::stdio::dup2_stdin(&null));
         null.map_err(|error| Error::io_named("cannot open /dev/null", error))?;
     }
-    let note = aftermath.running.note()?;
-    // The monitor owns what is left to do; this process only must not do it.
-    let aftermath = ManuallyDrop::new(aftermath);
-    let orders = Orders {
-        start: move || {
-            let running = to_monitor(start::start(plan))?;
-            // Without it the container lacks `exec` and `top`, and runs.
-            let _ = note.write(running.pid.as_raw().unsigned_abs());
-            Ok(running)
-        },
-        finish: move |status| finish(ManuallyDrop::into_inner(aftermath), status),
-        terminal: terminal.is_new(),
-    };
-    match monitor::launch(orders) {
+    Ok(Attachment::Foreground { terminal: terminal.is_new() })
+}
+
+/// Stays with a container that was begun until it ends.
+pub(super) fn wait(begun: Result<Client, Failure>) -> Result<Ended> {
+    match begun {
         Ok(client) => client.wait().map(Ended::Exited),
         Err(failure) => Ok(Ended::NotStarted(failure.stage, failure.into_error())),
     }
-}
-
-/// What was started, as the monitor takes it over.
-pub(super) fn to_monitor(
-    started: Result<start::Started, StartError>,
-) -> Result<monitor::Running, Failure> {
-    let failure = |stage, error: &Error| Failure::new(stage, error);
-    match started {
-        Ok(started) => Ok(monitor::Running {
-            pid: started.pid,
-            pidfd: started.pidfd,
-            terminal: started.terminal,
-        }),
-        Err(StartError::Setup(error)) => Err(failure(FailedStage::Setup, &error)),
-        Err(StartError::NotFound(error)) => Err(failure(FailedStage::NotFound, &error)),
-        Err(StartError::NotExecutable(error)) => Err(failure(FailedStage::NotExecutable, &error)),
-    }
-}
-
-/// Teardown goes on: what fails here is swept by the next command that opens
-/// the store.
-fn finish(aftermath: Aftermath, status: Option<i32>) {
-    if let Place::Ephemeral(snapshot) = aftermath.place {
-        let _ = snapshot.remove();
-    } else if let Ok(store) = Store::open(&aftermath.store) {
-        let state = ContainerState {
-            started_at: Some(aftermath.started),
-            finished_at: Some(Timestamp::now()),
-            exit_code: Some(status.unwrap_or(127)),
-        };
-        let _ = store.update_container_state(&aftermath.id, &state);
-    }
-    let _ = aftermath.running.remove();
 }

@@ -15,6 +15,7 @@ mod images;
 mod import;
 mod inspect;
 mod launch;
+mod lifecycle;
 pub mod options;
 pub mod profile;
 mod profiles;
@@ -47,6 +48,10 @@ pub use images::{ImageFilter, NamePattern};
 pub use import::{ImportOutcome, ImportRequest, ImportSource, ImportStart};
 pub use inspect::{ContainerDetails, ContainerSize, ImageDetails, Inspected, ObjectKind, Sizes};
 pub use launch::Ended;
+pub use lifecycle::{
+    Attach, ContainerFilter, Label, Launched, LifecycleOptions, RemoveRunning, StartedContainer,
+    StatusFilter, StopOptions,
+};
 pub use profiles::ProfileSummary;
 pub use request::{ContainerOptions, Terminal};
 pub use run::RunRequest;

@@ -3,10 +3,13 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::ContainerName;
 use crate::runtime::capability::{self, CapabilitySet, Selection};
 use crate::runtime::spec::{HostOwner, Links, NetworkNamespace};
 
+use super::lifecycle::text::{self, StoredMount};
 use super::options::environment::EnvironmentOption;
 use super::options::hostname::Hostname;
 use super::options::mount::MountOption;
@@ -16,7 +19,8 @@ use super::options::ulimit::Ulimit;
 use super::options::user::UserSpec;
 
 /// What a container stands on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Rootfs {
     /// An image of the store, by any of its names.
     Image(String),
@@ -25,7 +29,8 @@ pub enum Rootfs {
 }
 
 /// How the program's stdio is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Terminal {
     /// The caller's descriptors, untouched.
     Inherit,
@@ -51,16 +56,18 @@ impl Terminal {
 
 /// A limit, and whether the user asked for it by name: then the host's
 /// refusal is an error, else it is lowered to what the host allows.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {
     /// The limit.
+    #[serde(with = "text")]
     pub ulimit: Ulimit,
     /// Whether it came from the command line.
     pub explicit: bool,
 }
 
 /// A mount, and whose files it shows as root's.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "StoredMount", try_from = "StoredMount")]
 pub struct MountRequest {
     /// The mount.
     pub option: MountOption,
@@ -130,8 +137,10 @@ impl From<NetworkMode> for NetworkNamespace {
     }
 }
 
-/// A container, asked for.
-#[derive(Clone, Debug)]
+/// A container, asked for. As JSON it is what a kept container remembers, so
+/// that it can be started again: the values of options stand there in the form
+/// in which they are typed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerRequest {
     /// What it stands on, with its config.
     pub rootfs: Rootfs,
@@ -147,10 +156,12 @@ pub struct ContainerRequest {
     /// Where the program starts.
     pub working_directory: PathBuf,
     /// Who runs it.
+    #[serde(with = "text")]
     pub user: UserSpec,
     /// What is mounted beside the system's own.
     pub mounts: Vec<MountRequest>,
     /// The host name; the short container ID if `None`.
+    #[serde(with = "text::optional")]
     pub hostname: Option<Hostname>,
     /// The network.
     pub network: NetworkNamespace,
@@ -165,11 +176,14 @@ pub struct ContainerRequest {
     /// The bounding set.
     pub capabilities: CapabilitySet,
     /// Filter and masks.
+    #[serde(with = "text::security")]
     pub security: SecurityOptions,
     /// The name under which it is kept, or that it shows while it runs.
     pub name: Option<ContainerName>,
     /// Whether it is kept after its end.
     pub keep: bool,
-    /// Descriptors that the program gets under their own numbers.
+    /// Descriptors that the program gets under their own numbers; they mean
+    /// nothing to another command.
+    #[serde(skip)]
     pub keep_descriptors: Vec<i32>,
 }

@@ -1,4 +1,4 @@
-//! `envbox run`: a container by docker's rules, in the foreground.
+//! `envbox run` and `create`: a container by docker's rules.
 
 use std::path::PathBuf;
 
@@ -8,6 +8,7 @@ use crate::oci::ExecParameters;
 use crate::runtime::spec::Links;
 
 use super::environment::Variables;
+use super::lifecycle::LifecycleOptions;
 use super::request::{ContainerOptions, ContainerRequest, MountRequest, Rootfs, Terminal};
 use super::{Ended, Engine};
 
@@ -33,6 +34,8 @@ pub struct RunRequest {
     pub name: Option<ContainerName>,
     /// False for `--rm`.
     pub keep: bool,
+    /// What it is told beside.
+    pub lifecycle: LifecycleOptions,
 }
 
 impl Engine {
@@ -41,10 +44,18 @@ impl Engine {
     /// # Errors
     /// What kept it from being started at all.
     pub fn run(&self, request: &RunRequest) -> Result<Ended> {
+        let container = self.container_of(request)?;
+        self.launch_with(&container, &request.lifecycle)
+    }
+
+    /// What `request` means for its image.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such image; what makes no sense.
+    pub(super) fn container_of(&self, request: &RunRequest) -> Result<ContainerRequest> {
         let config = self.image(&request.image)?.1.config;
         self.host()?;
-        let container = self.run_container(request, &config)?;
-        self.launch(&container)
+        self.run_container(request, &config)
     }
 
     fn run_container(
@@ -141,6 +152,7 @@ mod tests {
                 init: false,
                 name: None,
                 keep: false,
+                lifecycle: LifecycleOptions::default(),
             };
             command(&request, &config)
         };

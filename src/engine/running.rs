@@ -1,23 +1,41 @@
-//! Which containers run: one small JSON file each in the run directory, on
-//! which the monitor holds a lock for as long as it lives. A file that is not
-//! locked is what a dead monitor left, and is removed by whoever sees it.
+//! Which containers run: two files each in the run directory.
+//!
+//! ```text
+//! RUN/containers/lock         flock: who adds or removes files beside it
+//! RUN/containers/<ID>.json    who it is; flock: held as long as the monitor
+//!                             lives. A line each, of which the last counts
+//! RUN/containers/<ID>.sock    where the monitor listens
+//! ```
+//!
+//! - Who starts or removes a container first claims it: the file without a
+//!   process ID. One process at a time can, so that nobody starts what is being
+//!   removed or started.
+//! - It runs once its file names a process; by then the monitor listens.
+//! - A file that is not locked is what a dead monitor left, and is removed by
+//!   whoever sees it.
 
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::ImageId;
 use crate::error::{Error, Kind, Result};
 use crate::fs::{self, File};
 use crate::id::{ContainerId, ContainerName};
+use crate::monitor::Control;
 use crate::runtime::join::ProcessId;
 use crate::runtime::spec::ProcessSpec;
 
 const FOLDER: &str = "containers";
 
-/// The kernel takes 6 MiB of arguments and variables at most (execve(2)); JSON
-/// may write a byte as six.
-const MAX_FILE: u64 = 64 << 20;
+/// How many containers an error names.
+const SHOWN: usize = 5;
+
+/// No file of a container grows beyond it.
+const MAX_SIZE: u64 = 16 << 20;
 
 /// A container that runs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -34,77 +52,196 @@ pub struct Running {
     pub command: Vec<String>,
     /// Seconds since 1970.
     pub started: i64,
-    /// The first process, as the host numbers it; none until it runs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Its first process, by its number outside; none until that runs. The
+    /// number is not used again for as long as the file is locked.
+    #[serde(default)]
     pub pid: Option<u32>,
     /// When that process started: see [`ProcessId`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub pid_start: Option<u64>,
-    /// The program and what it may do, by which another one is run beside it.
+    /// The program and what it may do: another one that is run beside it may do
+    /// the same.
     #[serde(default)]
     pub process: Option<ProcessSpec>,
+    /// Its labels.
+    #[serde(default)]
+    pub labels: std::collections::BTreeMap<String, String>,
 }
 
 impl Running {
     /// The first process; none until it runs.
-    pub fn first_process(&self) -> Option<ProcessId> {
+    pub(super) fn first_process(&self) -> Option<ProcessId> {
         Some(ProcessId { pid: self.pid?, start: self.pid_start? })
     }
 }
 
-/// The file of a running container, locked.
+/// The file of a container that this process has claimed, locked. A process
+/// that is forked holds the lock as well.
 #[derive(Debug)]
 pub(super) struct RunningFile {
-    path: PathBuf,
+    folder: PathBuf,
+    id: ContainerId,
     _locked: File,
 }
 
 impl RunningFile {
-    /// Writes and locks the file of `running` below the directory `run`.
-    pub(super) fn create(run: &Path, running: &Running) -> Result<Self> {
+    /// Claims the container `claimed`.
+    ///
+    /// # Errors
+    /// `InUse` if it runs, or somebody else has claimed it; `AlreadyExists` if
+    /// another one that runs has its name.
+    pub(super) fn claim(run: &Path, claimed: &Running) -> Result<Self> {
         fs::ensure_dir(run, 0o700)?;
         check_own(run)?;
         let folder = run.join(FOLDER);
         fs::ensure_dir(&folder, 0o700)?;
-        let path = folder.join(format!("{}.json", running.id));
+        let _guard = guard(&folder)?;
+        for other in read_all(&folder, Stale::Remove)? {
+            if other.id == claimed.id {
+                return Err(in_use(&claimed.name, other.pid));
+            }
+            if other.name == claimed.name {
+                return Err(name_taken(&other));
+            }
+        }
+        let path = json_path(&folder, &claimed.id);
         let mut file = fs::create_new(&path)?;
         fs::lock(&file, fs::LockMode::Exclusive, &path)?;
-        let json = crate::oci::to_canonical_json(running)?;
-        std::io::Write::write_all(&mut file, &json)
-            .map_err(|error| crate::error::Error::io("write", &path, error))?;
-        Ok(Self { path, _locked: file })
+        file.write_all(&line(claimed)?).map_err(|error| Error::io("write", &path, error))?;
+        Ok(Self { folder, id: claimed.id.clone(), _locked: file })
     }
 
-    /// Where the monitor notes the first process, which it alone knows.
-    pub(super) fn note(&self) -> Result<ProcessNote> {
-        let file = self._locked.try_clone();
-        let file = file.map_err(|error| Error::io("open", &self.path, error))?;
-        Ok(ProcessNote { path: self.path.clone(), file })
+    /// The socket on which the monitor listens.
+    ///
+    /// # Errors
+    /// Those of bind(2).
+    pub(super) fn listen(&self) -> Result<OwnedFd> {
+        let folder = open_folder(&self.folder)?;
+        crate::monitor::listen(folder.as_fd(), &socket_name(&self.id))
     }
 
-    /// Removes the file: the container has ended.
+    /// Makes the container run: from now on everybody sees it.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub(super) fn publish(&self, change: impl FnOnce(&mut Running)) -> Result<()> {
+        amend(&self.folder, &self.id, change)
+    }
+
+    /// Gives the claim up: the container has ended.
+    ///
+    /// # Errors
+    /// Those of unlink(2).
     pub(super) fn remove(self) -> Result<()> {
-        fs::remove_file(&self.path)
+        let _guard = guard(&self.folder)?;
+        remove_files(&self.folder, &self.id)
     }
 }
 
-/// Where the first process is noted.
-#[derive(Debug)]
-pub(super) struct ProcessNote {
-    path: PathBuf,
-    file: File,
+fn json_path(folder: &Path, id: &ContainerId) -> PathBuf {
+    folder.join(format!("{id}.json"))
 }
 
-impl ProcessNote {
-    /// Adds the process `pid` to the file. A reader that sees half of it takes
-    /// it for one that is just being written.
-    pub(super) fn write(mut self, pid: u32) -> Result<()> {
-        let Some(id) = ProcessId::of(pid)? else { return Ok(()) };
-        let fields = format!(",\"pid\":{},\"pid_start\":{}}}", id.pid, id.start);
-        // In the place of the closing brace.
-        std::io::Seek::seek(&mut self.file, std::io::SeekFrom::End(-1))
-            .and_then(|_| std::io::Write::write_all(&mut self.file, fields.as_bytes()))
-            .map_err(|error| Error::io("write", &self.path, error))
+fn socket_name(id: &ContainerId) -> String {
+    format!("{id}.sock")
+}
+
+/// The socket first: without it nobody looks for the other.
+fn remove_files(folder: &Path, id: &ContainerId) -> Result<()> {
+    fs::remove_file(&folder.join(socket_name(id)))?;
+    fs::remove_file(&json_path(folder, id))
+}
+
+fn line(running: &Running) -> Result<Vec<u8>> {
+    let mut json = crate::oci::to_canonical_json(running)?;
+    json.push(b'\n');
+    Ok(json)
+}
+
+fn in_use(name: &ContainerName, pid: Option<u32>) -> Error {
+    match pid {
+        Some(_) => Error::new(Kind::InUse, format!("container {name} is running")),
+        None => Error::new(Kind::InUse, format!("container {name} is being started or removed"))
+            .hint("try again when that is done"),
+    }
+}
+
+pub(super) fn name_taken(holder: &Running) -> Error {
+    Error::new(
+        Kind::AlreadyExists,
+        format!(
+            "the container name \"{}\" is already in use by container \"{}\"",
+            holder.name, holder.id
+        ),
+    )
+    .hint("choose another name, or wait until that container has ended")
+}
+
+/// Keeps others from adding and removing files, until it is dropped.
+fn guard(folder: &Path) -> Result<File> {
+    let path = folder.join("lock");
+    let file = fs::open_or_create(&path)?;
+    fs::lock(&file, fs::LockMode::Exclusive, &path)?;
+    Ok(file)
+}
+
+fn open_folder(folder: &Path) -> Result<OwnedFd> {
+    rustix::fs::open(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|error| Error::io("open", folder, error))
+}
+
+/// Writes one more line, which counts from now on.
+fn amend(folder: &Path, id: &ContainerId, change: impl FnOnce(&mut Running)) -> Result<()> {
+    let _guard = guard(folder)?;
+    let path = json_path(folder, id);
+    let mut running = last_line(fs::open(&path)?)?
+        .ok_or_else(|| Error::internal(format!("the state of container {id} cannot be read")))?;
+    change(&mut running);
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CLOEXEC;
+    let file = rustix::fs::open(&path, flags, Mode::empty())
+        .map_err(|error| Error::io("open", &path, error))?;
+    File::from(file).write_all(&line(&running)?).map_err(|error| Error::io("write", &path, error))
+}
+
+fn last_line(file: File) -> Result<Option<Running>> {
+    let bytes = fs::read_limited(file, MAX_SIZE, "the state of a container")?;
+    // One that is being written has no end yet.
+    let whole = bytes.split_inclusive(|&byte| byte == b'\n').rfind(|line| line.ends_with(b"\n"));
+    Ok(whole.and_then(|line| serde_json::from_slice(line).ok()))
+}
+
+/// Gives the running container `id` another name.
+///
+/// # Errors
+/// `NotFound` if it does not run; `AlreadyExists` if another one that runs has
+/// the name.
+pub(super) fn rename(run: &Path, id: &ContainerId, name: &ContainerName) -> Result<()> {
+    if let Some(other) = list_claimed(run)?.iter().find(|other| other.name == *name) {
+        return if other.id == *id { Ok(()) } else { Err(name_taken(other)) };
+    }
+    amend(&run.join(FOLDER), id, |running| running.name.clone_from(name))
+}
+
+/// A connection to the monitor of the container `id`; `None` if there is none.
+///
+/// # Errors
+/// Those of connect(2).
+pub(super) fn connect(run: &Path, id: &ContainerId) -> Result<Option<Control>> {
+    let Some(folder) = fs::absent_is_none(open_folder(&run.join(FOLDER)))? else {
+        return Ok(None);
+    };
+    Control::connect(folder.as_fd(), &socket_name(id))
+}
+
+/// Waits until no monitor of the container `id` lives any more.
+///
+/// # Errors
+/// Those of the file.
+pub(super) fn wait_until_gone(run: &Path, id: &ContainerId) -> Result<()> {
+    let path = json_path(&run.join(FOLDER), id);
+    match fs::absent_is_none(fs::open(&path))? {
+        Some(file) => fs::lock(&file, fs::LockMode::Shared, &path),
+        None => Ok(()),
     }
 }
 
@@ -125,26 +262,145 @@ fn check_own(run: &Path) -> Result<()> {
 }
 
 /// All containers that run, in the order of their IDs.
+///
+/// # Errors
+/// `Denied` for a run directory of others; those of the files.
 pub(super) fn list(run: &Path) -> Result<Vec<Running>> {
+    let mut all = list_claimed(run)?;
+    all.retain(|running| running.pid.is_some());
+    Ok(all)
+}
+
+/// As [`list`], with those that are being started or removed.
+pub(super) fn list_claimed(run: &Path) -> Result<Vec<Running>> {
     check_own(run)?;
     let folder = run.join(FOLDER);
-    let mut all = Vec::new();
-    for name in fs::list(&folder)? {
-        let path = folder.join(name);
-        let Some(file) = fs::absent_is_none(fs::open(&path))? else { continue };
-        if fs::try_lock(&file, &path)? {
-            // Between creation and lock the file is empty; its owner is alive
-            // and writes it next.
-            if fs::metadata(&path)?.is_some_and(|metadata| metadata.size > 0) {
-                fs::remove_file(&path)?;
-            }
-            continue;
+    let all = read_all(&folder, Stale::Tell);
+    match all {
+        Ok(all) => Ok(all),
+        Err(error) if error.kind() == Kind::Mismatch => {
+            let _guard = guard(&folder)?;
+            read_all(&folder, Stale::Remove)
         }
-        let bytes = fs::read_limited(file, MAX_FILE, "the state of a container")?;
-        // Half-written means just being started: the next look sees it.
-        if let Ok(running) = serde_json::from_slice(&bytes) {
-            all.push(running);
+        Err(error) => Err(error),
+    }
+}
+
+/// The running container that `text` means: a name, an ID or its beginning.
+///
+/// # Errors
+/// `Invalid` if it is the beginning of several IDs.
+pub(super) fn named(running: Vec<Running>, text: &str) -> Result<Option<Running>> {
+    if let Some(found) = running.iter().find(|running| running.name.as_str() == text) {
+        return Ok(Some(found.clone()));
+    }
+    let begins = |running: &Running| !text.is_empty() && running.id.as_str().starts_with(text);
+    let mut found: Vec<Running> = running.into_iter().filter(begins).collect();
+    if found.len() > 1 {
+        let shown: Vec<String> = found
+            .iter()
+            .take(SHOWN)
+            .map(|running| format!("{} ({})", running.id.short(), running.name))
+            .collect();
+        return Err(Error::invalid(format!(
+            "container ID {text:?} is ambiguous: {}",
+            shown.join(", ")
+        ))
+        .hint("give more digits, or the name"));
+    }
+    Ok(found.pop())
+}
+
+/// What to do about what a dead monitor left.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stale {
+    /// Fail: whoever removes it has to hold the guard.
+    Tell,
+    /// Remove it.
+    Remove,
+}
+
+fn read_all(folder: &Path, stale: Stale) -> Result<Vec<Running>> {
+    let mut all = Vec::new();
+    for name in fs::list(folder)? {
+        let id = name.to_str().and_then(|name| name.strip_suffix(".json"));
+        let Some(id) = id.and_then(|id| id.parse::<ContainerId>().ok()) else { continue };
+        let path = folder.join(&name);
+        let Some(file) = fs::absent_is_none(fs::open(&path))? else { continue };
+        if is_locked(&file, &path)? {
+            all.extend(last_line(file)?);
+        } else if stale == Stale::Remove {
+            remove_files(folder, &id)?;
+        } else {
+            return Err(Error::mismatch("a dead monitor left its files"));
         }
     }
     Ok(all)
+}
+
+/// Whether somebody holds the exclusive lock. Shared, so that those who look at
+/// the same time are not taken for monitors.
+fn is_locked(file: &File, path: &Path) -> Result<bool> {
+    match rustix::fs::flock(file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(false),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+        Err(error) => Err(Error::io("lock", path, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn running(byte: u8, name: &str) -> Running {
+        Running {
+            id: ContainerId::from_random([byte; 32]),
+            name: name.parse().unwrap(),
+            image: None,
+            image_name: "image".into(),
+            command: vec!["sh".into()],
+            started: 1,
+            pid: None,
+            pid_start: None,
+            process: None,
+            labels: Default::default(),
+        }
+    }
+
+    #[test]
+    fn one_at_a_time_claims_a_container_and_a_name() {
+        let room = tempfile::tempdir().unwrap();
+        let run = room.path().join("run");
+        assert!(list(&run).unwrap().is_empty());
+        let file = RunningFile::claim(&run, &running(1, "one")).unwrap();
+        assert!(list(&run).unwrap().is_empty());
+        assert_eq!(list_claimed(&run).unwrap().len(), 1);
+        let refused = |who: &Running| RunningFile::claim(&run, who).unwrap_err().kind();
+        assert_eq!(refused(&running(1, "other")), Kind::InUse);
+        assert_eq!(refused(&running(2, "one")), Kind::AlreadyExists);
+        file.publish(|running| running.pid = Some(7)).unwrap();
+        rename(&run, &running(1, "one").id, &"new".parse().unwrap()).unwrap();
+        let listed = list(&run).unwrap().remove(0);
+        assert_eq!((listed.pid, listed.name.as_str()), (Some(7), "new"));
+        file.remove().unwrap();
+        RunningFile::claim(&run, &running(1, "one")).unwrap();
+    }
+
+    #[test]
+    fn what_a_dead_monitor_left_goes_and_half_a_line_is_none() {
+        let room = tempfile::tempdir().unwrap();
+        let run = room.path().join("run");
+        let dead = RunningFile::claim(&run, &running(1, "one")).unwrap();
+        let listener = dead.listen().unwrap();
+        dead.publish(|running| running.pid = Some(7)).unwrap();
+        let path = json_path(&run.join(FOLDER), &dead.id);
+        let half = File::options().append(true).open(&path).unwrap();
+        (&half).write_all(b"{\"id\":\"").unwrap();
+        assert_eq!(list(&run).unwrap()[0].pid, Some(7));
+        assert!(connect(&run, &dead.id).unwrap().is_some());
+        drop((dead, listener));
+        assert!(connect(&run, &running(1, "one").id).unwrap().is_none());
+        assert!(list(&run).unwrap().is_empty());
+        assert_eq!(fs::list(&run.join(FOLDER)).unwrap(), ["lock"]);
+    }
 }

@@ -65,7 +65,7 @@ impl Engine {
     /// The processes of the running container `name`, by number.
     ///
     /// # Errors
-    /// `NotFound`; `Unavailable` if it does not run.
+    /// `NotFound`; `InUse` if it does not run.
     pub fn processes(&self, name: &str) -> Result<Vec<ProcessSummary>> {
         let (_, target) = self.running_target(name)?;
         let boot = boot_time()?;

@@ -14,7 +14,7 @@ use super::keeper;
 use super::message::{Failure, ToClient, ToMonitor, receive, send};
 use super::pump::{Flow, Pump};
 use super::raw_terminal::{SavedTerminal, copy_window_size, has_hung_up};
-use super::{Orders, Running};
+use super::{Attachment, Ending, Orders, Running};
 
 /// Forwarded to the container, as `docker run` does by default, except those
 /// that the client needs for itself.
@@ -57,12 +57,13 @@ pub struct Client {
 pub fn launch<S, F>(orders: Orders<S, F>) -> Result<Client, Failure>
 where
     S: FnOnce() -> Result<Running, Failure>,
-    F: FnOnce(Option<i32>),
+    F: FnOnce(Option<Ending>),
 {
     let fail = |error: Error| Failure::new(super::FailedStage::Setup, &error);
     let io = |error| fail(Error::io_named("cannot start the monitor", error));
     let nix = |error: nix::errno::Errno| io(error.into());
-    let terminal = orders.terminal.then(SavedTerminal::of_stdin).flatten();
+    let copied = matches!(orders.attachment, Attachment::Foreground { terminal: true });
+    let terminal = copied.then(SavedTerminal::of_stdin).flatten();
     let copy = terminal.as_ref().and_then(SavedTerminal::duplicate);
     let (monitor, mine) = socket::pair().map_err(io)?;
     // Before the fork, so that no signal is lost in between. What the caller
@@ -127,6 +128,13 @@ impl Client {
         }
         self.reap();
         status
+    }
+
+    /// Goes on without the container, which is detached. The caller's signals
+    /// are the caller's own again.
+    pub fn leave(self) {
+        let set: SigSet = FORWARDED.into_iter().collect();
+        let _ = set.thread_unblock();
     }
 
     fn reap(&self) {

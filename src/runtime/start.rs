@@ -100,13 +100,17 @@ pub(super) fn wait(
     socket: &OwnedFd,
 ) -> Result<Option<OwnedFd>, StartError> {
     let mut terminal = None;
+    // Once the sealed program runs, a hostile process beside it may have taken
+    // the socket: no second terminal, and none that was not asked for.
+    let mut expected = steps.iter().any(|step| matches!(step, Step::Terminal { .. }));
     loop {
         let report = channel::receive_report(socket.as_fd()).map_err(|error| {
             StartError::Setup(Error::io_named("cannot hear from the container", error))
         })?;
         match report {
             Report::End => return Ok(terminal),
-            Report::Terminal(master) => terminal = Some(master),
+            Report::Terminal(master) if std::mem::take(&mut expected) => terminal = Some(master),
+            Report::Terminal(_) => {}
             Report::ExecFailed(errno) => {
                 return Err(explain_exec(program, Errno::from_raw(errno)));
             }

@@ -10,6 +10,7 @@ use crate::fs::{self, Timestamp};
 use crate::id::{ContainerId, ContainerName};
 
 use super::database::{Failure, parsed, parsed_optional, time, unreadable};
+use super::event::{self, Event};
 use super::layer::{self, Hex};
 use super::workspace::Item;
 use super::{Store, name, take_away};
@@ -51,6 +52,44 @@ pub struct ContainerState {
     pub exit_code: Option<i32>,
 }
 
+impl Event {
+    /// Something that happens to the container `id` now. Its attributes are
+    /// docker's: `image`, `name`, every label, and what the action brings.
+    pub fn container(
+        action: &str,
+        id: &ContainerId,
+        attributes: impl IntoIterator<Item = (String, String)>,
+    ) -> Self {
+        Self {
+            time: Timestamp::now(),
+            kind: "container".into(),
+            action: action.into(),
+            id: id.to_string(),
+            attributes: attributes.into_iter().collect(),
+        }
+    }
+}
+
+/// The attributes that every event of `record` has: image, name and labels, as
+/// far as its spec tells.
+fn attributes(record: &ContainerRecord) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let labels = record.spec.get("labels").and_then(Value::as_object);
+    let labels = labels.into_iter().flatten();
+    let mut all: Vec<(String, String)> =
+        labels.filter_map(|(key, value)| Some((key.clone(), text(value)?))).collect();
+    let image = record.spec.get("image").and_then(text);
+    all.push(("image".into(), image.unwrap_or_else(|| record.image.to_string())));
+    all.push(("name".into(), record.name.to_string()));
+    all
+}
+
+/// An event of `record`, with `more` beside its own attributes.
+fn event_of(record: &ContainerRecord, action: &str, more: Option<(&str, &str)>) -> Event {
+    let more = more.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    Event::container(action, &record.id, attributes(record).into_iter().chain(more))
+}
+
 const QUERY: &str = "SELECT id, name, image, chain, created_s, created_ns, spec,
     started_s, started_ns, finished_s, finished_ns, exit_code FROM containers";
 
@@ -80,6 +119,7 @@ impl Store {
                 take_away(&workspace, &item, &target)?;
             }
             insert(transaction, record)?;
+            event::record(transaction, &event_of(record, "create", None))?;
             Ok(fs::rename(&directory, &target)?)
         });
         match result {
@@ -107,13 +147,19 @@ impl Store {
         self.read("look for a container in", |connection| resolve(connection, text))
     }
 
-    /// Replaces the state of the container `id`.
+    /// Replaces the state of the container `id`, and writes down the event that
+    /// changed it.
     ///
     /// # Errors
     /// `NotFound`.
-    pub fn update_container_state(&self, id: &ContainerId, state: &ContainerState) -> Result<()> {
+    pub fn update_container_state(
+        &self,
+        id: &ContainerId,
+        state: &ContainerState,
+        event: &Event,
+    ) -> Result<()> {
         let changed = self.write("write a container's state to", |transaction| {
-            Ok(transaction.execute(
+            let changed = transaction.execute(
                 "UPDATE containers SET started_s = ?2, started_ns = ?3, finished_s = ?4,
                  finished_ns = ?5, exit_code = ?6 WHERE id = ?1",
                 params![
@@ -124,9 +170,23 @@ impl Store {
                     state.finished_at.map(|time| time.nanoseconds),
                     state.exit_code,
                 ],
-            )?)
+            )?;
+            if changed > 0 {
+                event::record(transaction, event)?;
+            }
+            Ok(changed)
         })?;
         if changed == 0 { Err(no_such_container(id.as_str())) } else { Ok(()) }
+    }
+
+    /// Writes `events` down, in one transaction.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn record_events(&self, events: &[Event]) -> Result<()> {
+        self.write("write events to", |transaction| {
+            events.iter().try_for_each(|event| event::record(transaction, event))
+        })
     }
 
     /// Gives the container `id` another name.
@@ -139,11 +199,17 @@ impl Store {
                 Some(holder) if holder != *id => return Err(name_taken(name, &holder).into()),
                 _ => {}
             }
-            let changed = transaction.execute(
+            let mut found = select(transaction, "WHERE id = ?1", &[id.as_str()])?;
+            let Some(mut record) = found.pop() else {
+                return Err(no_such_container(id.as_str()).into());
+            };
+            transaction.execute(
                 "UPDATE containers SET name = ?2 WHERE id = ?1",
                 [id.as_str(), name.as_str()],
             )?;
-            if changed == 0 { Err(no_such_container(id.as_str()).into()) } else { Ok(()) }
+            let old = std::mem::replace(&mut record.name, name.clone());
+            let event = event_of(&record, "rename", Some(("oldName", old.as_str())));
+            Ok(event::record(transaction, &event)?)
         })
     }
 
@@ -153,11 +219,15 @@ impl Store {
     /// # Errors
     /// `NotFound`; else of what could not be removed: the record is gone then.
     pub fn remove_container(&self, id: &ContainerId) -> Result<()> {
-        let chain = self.container(id.as_str())?.chain;
-        let stack = chain.map_or(Ok(Vec::new()), |chain| self.stack_of(chain))?;
+        let record = self.container(id.as_str())?;
+        let stack = record.chain.map_or(Ok(Vec::new()), |chain| self.stack_of(chain))?;
         let workspace = self.begin(&[])?;
         self.write("remove a container from", |transaction| {
-            transaction.execute("DELETE FROM containers WHERE id = ?1", [id.as_str()])?;
+            let removed =
+                transaction.execute("DELETE FROM containers WHERE id = ?1", [id.as_str()])?;
+            if removed > 0 {
+                event::record(transaction, &event_of(&record, "destroy", None))?;
+            }
             let released = layer::release(transaction, stack)?;
             let items: Vec<Item> = std::iter::once(Item::Container(id.clone()))
                 .chain(released.into_iter().map(Item::Layer))

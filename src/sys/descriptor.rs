@@ -42,3 +42,30 @@ pub fn duplicate(number: RawFd) -> std::io::Result<std::os::fd::OwnedFd> {
     let fd = unsafe { BorrowedFd::borrow_raw(number) };
     Ok(rustix::io::fcntl_dupfd_cloexec(fd, 10)?)
 }
+
+/// Closes every descriptor from 3 on that this process was started with: those
+/// that survive execve(2), as none of our own does. Whoever made one of them
+/// must not use it after.
+///
+/// # Errors
+/// Those of reading `/proc/self/fd`.
+pub fn close_inherited() -> std::io::Result<()> {
+    let folder = rustix::fs::open(
+        "/proc/self/fd",
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    )?;
+    for entry in rustix::fs::Dir::read_from(&folder)? {
+        let entry = entry?;
+        let number = entry.file_name().to_str().ok().and_then(|name| name.parse::<RawFd>().ok());
+        let Some(number) = number.filter(|number| *number > 2) else { continue };
+        // SAFETY: fcntl(2) answers EBADF for a number that is not open.
+        let fd = unsafe { BorrowedFd::borrow_raw(number) };
+        let flags = rustix::io::fcntl_getfd(fd);
+        if flags.is_ok_and(|flags| !flags.contains(rustix::io::FdFlags::CLOEXEC)) {
+            // SAFETY: it was inherited by number, so that no value owns it.
+            unsafe { rustix::io::close(number) };
+        }
+    }
+    Ok(())
+}

@@ -147,14 +147,29 @@ pub fn join(pidfd: BorrowedFd<'_>, namespaces: Namespaces) -> io::Result<()> {
     Ok(nix::sched::setns(pidfd, flags)?)
 }
 
-/// True if the process behind `pidfd` has ended.
+/// True if the process behind `pidfd` has ended, or does within `limit`.
 ///
 /// # Errors
 /// Those of poll(2).
-pub fn has_ended(pidfd: BorrowedFd<'_>) -> io::Result<bool> {
+pub fn has_ended(pidfd: BorrowedFd<'_>, limit: std::time::Duration) -> io::Result<bool> {
     let mut fds = [rustix::event::PollFd::from_borrowed_fd(pidfd, rustix::event::PollFlags::IN)];
-    let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
-    Ok(rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&now)))? > 0)
+    let limit = limit.try_into().map_err(io::Error::other)?;
+    Ok(rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&limit)))? > 0)
+}
+
+/// Sends signal `number`, which may be a real-time one, to the process behind
+/// `pidfd`.
+///
+/// # Errors
+/// Those of pidfd_send_signal(2): `ESRCH` if it has ended.
+pub fn send_signal(pidfd: BorrowedFd<'_>, number: i32) -> io::Result<()> {
+    let info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: without an info the kernel makes one, as for kill(2); a number
+    // that is no signal's gives EINVAL.
+    let result = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), number, info, 0_u32)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Leaves the process at once: no destructor, no buffer is flushed. For

@@ -5,19 +5,22 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::engine::ContainerOptions;
 use crate::engine::options::environment::EnvironmentOption;
 use crate::engine::options::hostname::Hostname;
 use crate::engine::options::mount::{MountOption, parse_mount, parse_tmpfs, parse_volume};
 use crate::engine::options::network::NetworkMode;
 use crate::engine::options::security::SecurityOption;
+use crate::engine::options::signal::Signal;
 use crate::engine::options::ulimit::Ulimit;
 use crate::engine::options::user::UserSpec;
+use crate::engine::{ContainerFilter, ContainerOptions, Label};
 use crate::id::ContainerName;
 use crate::runtime::capability::Selection;
 
+use super::container_filter::parse_ps_filter;
 use super::exec::{Exec, Top};
 use super::image::{Export, InspectFormatFlag};
+use super::lifecycle::{Kill, Prune, Rename, Restart, Rm, Start, Stop, Wait};
 
 /// The verbs on containers as docker groups them.
 #[derive(Debug, Subcommand)]
@@ -25,10 +28,18 @@ pub(in crate::cli) enum ContainerVerb {
     Run(Box<Run>),
     Exec(Exec),
     Top(Top),
+    Create(Box<Create>),
+    Start(Start),
+    Stop(Stop),
+    Restart(Restart),
+    Kill(Kill),
+    Wait(Wait),
+    Rename(Rename),
     #[command(visible_aliases = ["list", "ps"])]
     Ls(Ps),
     #[command(visible_alias = "remove")]
     Rm(Rm),
+    Prune(Prune),
     Inspect(ContainerInspect),
     Export(Export),
 }
@@ -108,16 +119,9 @@ impl Container {
     }
 }
 
-/// Run a command in a new container
-///
-/// Runs a command in a new container of IMAGE, and stays until it ends.
+/// What `run` and `create` can be told of a new container.
 #[derive(Args, Debug)]
-#[command(
-    disable_help_flag = true,
-    override_usage = "envbox run [OPTIONS] IMAGE [COMMAND] [ARG]...",
-    after_help = super::EXIT_STATUS
-)]
-pub(in crate::cli) struct Run {
+pub(in crate::cli) struct NewContainer {
     /// The image, then the command instead of the image's own
     #[arg(
         value_names = ["IMAGE", "COMMAND"],
@@ -150,11 +154,57 @@ pub(in crate::cli) struct Run {
     /// Mount type=bind|tmpfs,source=...,target=...[,readonly]
     #[arg(long, value_name = "MOUNT", value_parser = parse_mount)]
     pub mount: Vec<MountOption>,
+    /// Give the container a label
+    #[arg(short, long, value_name = "NAME[=VALUE]")]
+    pub label: Vec<Label>,
+    /// Read labels from a file, one a line
+    #[arg(long, value_name = "FILE")]
+    pub label_file: Vec<PathBuf>,
+    /// Write the container's ID to a new file
+    #[arg(long, value_name = "FILE")]
+    pub cidfile: Option<PathBuf>,
+    /// What stop sends; the image's STOPSIGNAL or SIGTERM without it
+    #[arg(long, value_name = "SIGNAL")]
+    pub stop_signal: Option<Signal>,
+    /// How long stop waits before it kills; 10 without it, -1 for ever
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub stop_timeout: Option<i64>,
     #[command(flatten)]
     pub container: Container,
     /// Print help
     #[arg(long, action = clap::ArgAction::Help)]
     pub help: Option<bool>,
+}
+
+/// Run a command in a new container
+///
+/// Runs a command in a new container of IMAGE, and stays until it ends; with -d
+/// prints its ID and leaves it running.
+#[derive(Args, Debug)]
+#[command(
+    disable_help_flag = true,
+    override_usage = "envbox run [OPTIONS] IMAGE [COMMAND] [ARG]...",
+    after_help = super::EXIT_STATUS
+)]
+pub(in crate::cli) struct Run {
+    /// Leave it running, and print its ID
+    #[arg(short, long)]
+    pub detach: bool,
+    #[command(flatten)]
+    pub new: NewContainer,
+}
+
+/// Make a container that is not started
+///
+/// Makes a container of IMAGE and prints its ID; `envbox start` runs it.
+#[derive(Args, Debug)]
+#[command(
+    disable_help_flag = true,
+    override_usage = "envbox create [OPTIONS] IMAGE [COMMAND] [ARG]..."
+)]
+pub(in crate::cli) struct Create {
+    #[command(flatten)]
+    pub new: NewContainer,
 }
 
 /// List containers
@@ -178,17 +228,13 @@ pub(in crate::cli) struct Ps {
     /// List the newest, whatever it does
     #[arg(short, long)]
     pub latest: bool,
+    /// Only containers of which this is true: id=, name=, label=NAME[=VALUE],
+    /// status=, exited=STATUS, ancestor=IMAGE, before=, since=CONTAINER
+    #[arg(short, long, value_name = "FILTER", value_parser = parse_ps_filter)]
+    pub filter: Vec<ContainerFilter>,
     /// json, table, table TEMPLATE or TEMPLATE (Go's, as in docker ps)
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<String>,
-}
-
-/// Remove containers that have ended
-#[derive(Args, Debug)]
-pub(in crate::cli) struct Rm {
-    /// Names or IDs
-    #[arg(value_name = "CONTAINER", required = true)]
-    pub containers: Vec<String>,
 }
 
 #[cfg(test)]
@@ -213,9 +259,10 @@ mod tests {
     #[test]
     fn what_follows_the_image_is_the_commands() {
         let parsed = run(&["-it", "--rm", "-h", "x", "-e", "A=1", "img", "ls", "-l", "--rm", "--"]);
+        let parsed = parsed.new;
         assert!(parsed.rm && parsed.interactive && parsed.tty);
         assert_eq!(parsed.words, ["img", "ls", "-l", "--rm", "--"]);
-        assert_eq!(run(&["img", "-e", "B"]).words, ["img", "-e", "B"]);
+        assert_eq!(run(&["img", "-e", "B"]).new.words, ["img", "-e", "B"]);
         assert!(Arguments::try_parse_from(["envbox", "run", "--nonsense", "img"]).is_err());
         assert!(Arguments::try_parse_from(["envbox", "run"]).is_err());
     }

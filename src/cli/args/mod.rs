@@ -2,11 +2,13 @@
 //! the verbs of a kind; their work is in `command`.
 
 pub(super) mod container;
+mod container_filter;
 mod excludes;
 pub(super) mod exec;
 pub(super) mod image;
 mod image_filter;
 pub(super) mod import;
+pub(super) mod lifecycle;
 pub(super) mod shell;
 mod until;
 
@@ -15,10 +17,11 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use container::{ContainerVerb, Ps, Rm, Run};
+use container::{ContainerVerb, Create, Ps, Run};
 use exec::{Exec, Top};
 use image::{Export, ImageVerb, Images, Inspect, RemoveImages, Save, Tag};
 use import::Import;
+use lifecycle::{Kill, Rename, Restart, Rm, Start, Stop, Wait};
 use shell::{Init, ProfileVerb, Shell};
 
 const COMPLETION_HELP: &str = "For bash:  envbox completion bash \
@@ -67,6 +70,13 @@ pub(super) enum Verb {
     Run(Box<Run>),
     Exec(Exec),
     Top(Top),
+    Create(Box<Create>),
+    Start(Start),
+    Stop(Stop),
+    Restart(Restart),
+    Kill(Kill),
+    Wait(Wait),
+    Rename(Rename),
     Ps(Ps),
     Rm(Rm),
     Init(Init),

@@ -5,7 +5,10 @@ use crate::cli::args::image::{Inspect, InspectKind};
 use crate::engine::Engine;
 use crate::error::Result;
 
-use super::{exec, export, inspect, ps, rm, run, top};
+use super::{
+    create, exec, export, inspect, kill, prune, ps, rename, restart, rm, run, start, stop, top,
+    wait,
+};
 
 /// Does what the verb says.
 pub(in crate::cli) fn run(engine: &Engine, verb: ContainerVerb) -> Result<i32> {
@@ -13,6 +16,14 @@ pub(in crate::cli) fn run(engine: &Engine, verb: ContainerVerb) -> Result<i32> {
         ContainerVerb::Run(arguments) => run::run(engine, *arguments),
         ContainerVerb::Exec(arguments) => exec::run(engine, arguments),
         ContainerVerb::Top(arguments) => top::run(engine, &arguments),
+        ContainerVerb::Create(arguments) => create::run(engine, *arguments),
+        ContainerVerb::Start(arguments) => start::run(engine, &arguments),
+        ContainerVerb::Stop(arguments) => stop::run(engine, &arguments),
+        ContainerVerb::Restart(arguments) => restart::run(engine, &arguments),
+        ContainerVerb::Kill(arguments) => kill::run(engine, &arguments),
+        ContainerVerb::Wait(arguments) => wait::run(engine, &arguments),
+        ContainerVerb::Rename(arguments) => rename::run(engine, &arguments),
+        ContainerVerb::Prune(arguments) => prune::run(engine, &arguments),
         ContainerVerb::Ls(arguments) => ps::run(engine, &arguments),
         ContainerVerb::Rm(arguments) => rm::run(engine, &arguments),
         ContainerVerb::Inspect(arguments) => {

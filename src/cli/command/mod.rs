@@ -2,6 +2,8 @@
 //! answer to text and exit status.
 
 pub(super) mod container;
+pub(super) mod create;
+mod each;
 pub(super) mod exec;
 pub(super) mod export;
 pub(super) mod image;
@@ -9,13 +11,20 @@ pub(super) mod images;
 pub(super) mod import;
 pub(super) mod init;
 pub(super) mod inspect;
+pub(super) mod kill;
 pub(super) mod profile;
+mod prune;
 pub(super) mod ps;
 pub(super) mod reference;
+pub(super) mod rename;
+pub(super) mod restart;
 pub(super) mod rm;
 pub(super) mod rmi;
 pub(super) mod run;
 pub(super) mod save;
 pub(super) mod shell;
+pub(super) mod start;
+pub(super) mod stop;
 pub(super) mod tag;
 pub(super) mod top;
+pub(super) mod wait;

@@ -7,7 +7,7 @@ use crate::cli::args::container::Ps;
 use crate::cli::exit;
 use crate::cli::output::{ago, created_at, ellipsis, human_duration, short_id};
 use crate::cli::template::{Columns, Format};
-use crate::engine::{ContainerStatus, ContainerSummary, Engine};
+use crate::engine::{ContainerFilter, ContainerStatus, ContainerSummary, Engine};
 use crate::error::Result;
 use crate::fs::Timestamp;
 
@@ -30,9 +30,10 @@ pub(in crate::cli) fn run(engine: &Engine, ps: &Ps) -> Result<i32> {
     let format = Format::parse(ps.format.as_deref().unwrap_or_default())?;
     let last = if ps.latest { Some(1) } else { ps.last };
     let mut containers = engine.containers()?;
+    engine.filter_containers(&mut containers, &ps.filter)?;
     match last {
         Some(count) => containers.truncate(count),
-        None if ps.all => {}
+        None if ps.all || ps.filter.iter().any(names_a_state) => {}
         None => containers.retain(|found| matches!(found.status, ContainerStatus::Running(_))),
     }
     if ps.quiet && ps.format.is_none() {
@@ -43,6 +44,11 @@ pub(in crate::cli) fn run(engine: &Engine, ps: &Ps) -> Result<i32> {
     let rows: Result<Vec<Value>> =
         containers.iter().map(|found| row(found, now, ps.no_trunc)).collect();
     Ok(exit::data(&format.render(&rows?, COLUMNS)?))
+}
+
+/// docker: who asks for a state means those that do not run, too.
+fn names_a_state(filter: &ContainerFilter) -> bool {
+    matches!(filter, ContainerFilter::Status(_) | ContainerFilter::Exited(_))
 }
 
 fn shown_id(container: &ContainerSummary, whole: bool) -> &str {
@@ -62,6 +68,8 @@ fn row(container: &ContainerSummary, now: i64, whole: bool) -> Result<Value> {
         }
     };
     let created = container.created;
+    let label = |(key, value): (&String, &String)| format!("{key}={value}");
+    let labels: Vec<String> = container.labels.iter().map(label).collect();
     Ok(json!({
         "ID": shown_id(container, whole),
         "Image": container.image,
@@ -72,5 +80,6 @@ fn row(container: &ContainerSummary, now: i64, whole: bool) -> Result<Value> {
         "State": state,
         "Ports": "",
         "Names": container.name,
+        "Labels": labels.join(","),
     }))
 }

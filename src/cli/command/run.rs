@@ -1,38 +1,57 @@
 //! `envbox run`.
 
-use crate::cli::args::container::Run;
+use crate::cli::args::container::{NewContainer, Run};
 use crate::cli::exit;
-use crate::engine::{Ended, Engine, RunRequest, Terminal};
+use crate::engine::{Ended, Engine, Launched, LifecycleOptions, RunRequest, Terminal};
 use crate::error::{Error, Result};
 use crate::monitor;
 
-/// Runs the command; the status is its own.
+/// Runs the command; the status is its own. In the background, prints the ID.
 pub(in crate::cli) fn run(engine: &Engine, run: Run) -> Result<i32> {
-    let terminal = match (run.tty, run.interactive) {
-        (false, false) => Terminal::NoInput,
-        (false, true) => Terminal::Inherit,
-        (true, false) => Terminal::NewNoInput,
-        (true, true) if monitor::input_is_terminal() => Terminal::New,
-        (true, true) => {
-            return Err(Error::invalid("the input device is not a TTY")
-                .hint("leave -t out where stdin is a pipe or a file"));
-        }
-    };
-    let mut words = run.words.into_iter();
-    let mut options = run.container.into_options(run.hostname);
-    options.mounts.extend(run.mount);
-    let request = RunRequest {
-        image: words.next().unwrap_or_default(),
-        command: words.collect(),
-        entrypoint: run.entrypoint,
-        options,
-        terminal,
-        init: run.init,
-        name: run.name,
-        keep: !run.rm,
-    };
+    let request = request(run.new);
+    if run.detach {
+        return Ok(match engine.run_detached(&request)? {
+            Launched::Running(id) => exit::data(&format!("{id}\n")),
+            Launched::NotStarted(stage, error) => exit::not_started(stage, &error),
+        });
+    }
+    if request.terminal == Terminal::New && !monitor::input_is_terminal() {
+        return Err(Error::invalid("the input device is not a TTY")
+            .hint("leave -t out where stdin is a pipe or a file"));
+    }
     Ok(match engine.run(&request)? {
         Ended::Exited(status) => status,
         Ended::NotStarted(stage, error) => exit::not_started(stage, &error),
     })
+}
+
+/// The engine's form of what was typed.
+pub(super) fn request(new: NewContainer) -> RunRequest {
+    let terminal = match (new.tty, new.interactive) {
+        (false, false) => Terminal::NoInput,
+        (false, true) => Terminal::Inherit,
+        (true, false) => Terminal::NewNoInput,
+        (true, true) => Terminal::New,
+    };
+    let mut words = new.words.into_iter();
+    let mut options = new.container.into_options(new.hostname);
+    options.mounts.extend(new.mount);
+    RunRequest {
+        image: words.next().unwrap_or_default(),
+        command: words.collect(),
+        entrypoint: new.entrypoint,
+        options,
+        terminal,
+        init: new.init,
+        name: new.name,
+        keep: !new.rm,
+        lifecycle: LifecycleOptions {
+            label_files: new.label_file,
+            labels: new.label,
+            stop_signal: new.stop_signal,
+            stop_timeout: new.stop_timeout,
+            cid_file: new.cidfile,
+            auto_remove: false,
+        },
+    }
 }

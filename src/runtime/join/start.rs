@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use nix::unistd::Pid;
 
@@ -17,6 +18,9 @@ use super::super::start::{StartError, Started, perform, reap, wait};
 use super::super::step::{Progress, Step, errno_of};
 use super::super::terminal::Console;
 use super::target::Target;
+
+/// A process whose namespaces have gone ends within less.
+const ENDING: Duration = Duration::from_secs(1);
 
 /// What a process may do, compared with the container's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +40,8 @@ pub struct JoinPlan {
 }
 
 impl JoinPlan {
-    /// What has to stay open for [`start()`].
-    pub fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
+    /// What has to stay open in the joiner.
+    fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
         [self.target.pidfd(), self.program.sealed()]
     }
 }
@@ -71,18 +75,25 @@ pub fn plan(process: &ProcessSpec, target: Target, privileges: Privileges) -> Re
 /// # Errors
 /// See [`StartError`]; nothing is left running.
 pub fn start(plan: JoinPlan) -> Result<Started, StartError> {
-    begin(&plan).map_err(|error| match error {
-        StartError::Setup(error) => StartError::Setup(explain(&plan, error)),
-        other => other,
+    begin(&plan).map_err(|error| match (error, plan.target.has_ended(Duration::ZERO)) {
+        // Whatever failed first, this is the reason.
+        (StartError::Setup(_), Ok(true)) => StartError::Setup(ended()),
+        (error, _) => error,
     })
 }
 
-/// Whatever failed first, the end of the container is the reason.
-fn explain(plan: &JoinPlan, error: Error) -> Error {
-    match plan.target.has_ended() {
-        Ok(true) => Error::new(Kind::Unavailable, "the container has ended"),
-        _ => error,
-    }
+fn ended() -> Error {
+    Error::new(Kind::Unavailable, "the container has ended")
+}
+
+/// Why there is no process: one that is about to end has no namespaces any
+/// more, and one that has ended lets nobody into its PID namespace.
+fn explain(target: &Target, error: io::Error) -> StartError {
+    let may_end = matches!(error.raw_os_error(), Some(libc::ESRCH | libc::ENOMEM));
+    StartError::Setup(match may_end && target.has_ended(ENDING).unwrap_or(false) {
+        true => ended(),
+        false => Error::io_named("cannot join the container", error),
+    })
 }
 
 fn begin(plan: &JoinPlan) -> Result<Started, StartError> {
@@ -98,7 +109,7 @@ fn begin(plan: &JoinPlan) -> Result<Started, StartError> {
     drop(theirs);
     let born = receive_birth(&births);
     reap(&joiner);
-    let child = born.map_err(fail)?;
+    let child = born.map_err(|error| explain(&plan.target, error))?;
     match wait(&plan.steps, &plan.program, &reports) {
         Ok(terminal) => Ok(Started { pid: child.pid, pidfd: child.pidfd, terminal }),
         Err(error) => {

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -57,8 +58,12 @@ fn start_of(stat: &[u8]) -> Option<u64> {
     fields.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
-/// True if reading a file of `/proc/PID` failed since the process has ended.
+/// True if looking at a file of `/proc/PID` failed since the process has ended,
+/// or is about to.
 pub fn is_gone(error: &Error) -> bool {
+    if error.kind() == Kind::NotFound {
+        return true;
+    }
     let source = std::error::Error::source(error);
     let io = source.and_then(|cause| cause.downcast_ref::<std::io::Error>());
     io.and_then(std::io::Error::raw_os_error) == Some(libc::ESRCH)
@@ -104,11 +109,15 @@ impl Target {
         };
         let looked = target.look();
         // Only now is it certain that all that was read was this process's.
-        if target.has_ended()? {
+        if target.has_ended(Duration::ZERO)? {
             return Ok(None);
         }
-        looked?;
-        Ok(Some(target))
+        match looked {
+            Ok(()) => Ok(Some(target)),
+            // Its namespaces go a moment before it has ended.
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Finds out where it is.
@@ -129,12 +138,12 @@ impl Target {
         Ok(namespace(&self.folder, name)? != namespace(Path::new("/proc/self"), name)?)
     }
 
-    /// True if it has ended, and the container with it.
+    /// True if it has ended, and the container with it, or does within `limit`.
     ///
     /// # Errors
     /// Those of poll(2).
-    pub fn has_ended(&self) -> Result<bool> {
-        process::has_ended(self.pidfd.as_fd())
+    pub fn has_ended(&self, limit: Duration) -> Result<bool> {
+        process::has_ended(self.pidfd.as_fd(), limit)
             .map_err(|error| Error::io_named("cannot look at the container's process", error))
     }
 
@@ -218,13 +227,13 @@ mod tests {
         let id = ProcessId::of(child.id()).unwrap().unwrap();
         let target = Target::open(id).unwrap().unwrap();
         assert_eq!(target.namespaces(), Namespaces::NONE);
-        assert!(!target.has_ended().unwrap());
+        assert!(!target.has_ended(Duration::ZERO).unwrap());
         assert!(target.lives_with(std::process::id()).unwrap());
         let other = ProcessId { start: id.start + 1, ..id };
         assert!(Target::open(other).unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(target.has_ended().unwrap());
+        assert!(target.has_ended(Duration::ZERO).unwrap());
         assert!(Target::open(id).unwrap().is_none());
         assert_eq!(ProcessId::of(id.pid).unwrap(), None);
     }

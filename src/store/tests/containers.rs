@@ -86,9 +86,30 @@ fn states_survive() {
         finished_at: Some(Timestamp { seconds: 3, nanoseconds: 4 }),
         exit_code: Some(139),
     };
-    room.store.update_container_state(&record.id, &state).unwrap();
+    let event = Event::container("die", &record.id, [("exitCode".into(), "139".into())]);
+    room.store.update_container_state(&record.id, &state, &event).unwrap();
     assert_eq!(room.reopen().container("web").unwrap().state, state);
     let other = container("other", &image).id;
-    let error = room.store.update_container_state(&other, &state).unwrap_err();
+    let error = room.store.update_container_state(&other, &state, &event).unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound);
+}
+
+#[test]
+fn every_change_leaves_an_event() {
+    let (room, image) = room_with_image();
+    let mut record = container("web", &image);
+    record.spec = serde_json::json!({"image": "a:1", "labels": {"team": "x"}});
+    room.store.put_container(&record).unwrap();
+    let die = Event::container("die", &record.id, []);
+    room.store.update_container_state(&record.id, &ContainerState::default(), &die).unwrap();
+    room.store.rename_container(&record.id, &"other".parse().unwrap()).unwrap();
+    room.store.remove_container(&record.id).unwrap();
+    let events = room.store.events(None).unwrap();
+    let events: Vec<Event> = events.filter(|event| event.kind == "container").collect();
+    let actions: Vec<&str> = events.iter().map(|event| event.action.as_str()).collect();
+    assert_eq!(actions, ["create", "die", "rename", "destroy"]);
+    let told = |index: usize, key: &str| events[index].attributes.get(key).map(String::as_str);
+    assert_eq!((told(0, "image"), told(0, "team")), (Some("a:1"), Some("x")));
+    assert_eq!((told(2, "oldName"), told(2, "name")), (Some("web"), Some("other")));
+    assert_eq!(told(3, "name"), Some("other"));
 }

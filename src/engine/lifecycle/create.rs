@@ -1,0 +1,265 @@
+//! A container comes into being: an ID, a name, and a record if it is kept.
+
+use std::mem::ManuallyDrop;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Kind, Result};
+use crate::fs::{self, Dir, Timestamp};
+use crate::id::{ContainerId, ContainerName};
+use crate::monitor::FailedStage;
+use crate::oci::ExecParameters;
+use crate::platform::Platform;
+use crate::store::{ContainerRecord, ContainerState, ImageRecord, random_name};
+
+use super::super::launch::{Prepared, check_platform};
+use super::super::options::signal::Signal;
+use super::super::request::{ContainerRequest, Rootfs};
+use super::super::running::{self, Running, RunningFile};
+use super::super::{Engine, RunRequest, tree};
+use super::keep::Place;
+use super::kept::KeptSpec;
+use super::label::{self, Label};
+use super::start::Attach;
+
+/// What a container is told beside what is run in it.
+#[derive(Clone, Debug, Default)]
+pub struct LifecycleOptions {
+    /// `--label-file`.
+    pub label_files: Vec<PathBuf>,
+    /// `--label`, over the files.
+    pub labels: Vec<Label>,
+    /// `--stop-signal`.
+    pub stop_signal: Option<Signal>,
+    /// `--stop-timeout`, in seconds; negative for ever.
+    pub stop_timeout: Option<i64>,
+    /// `--cidfile`: gets the ID; must not exist.
+    pub cid_file: Option<PathBuf>,
+    /// A container that is kept is removed when it ends.
+    pub auto_remove: bool,
+}
+
+/// What became of a container that was started in the background.
+#[derive(Debug)]
+pub enum Launched {
+    /// It runs.
+    Running(ContainerId),
+    /// It does not.
+    NotStarted(FailedStage, Error),
+}
+
+/// What is known of a new container.
+struct New {
+    id: ContainerId,
+    name: ContainerName,
+    image: Option<ImageRecord>,
+    platform: Option<Platform>,
+    spec: KeptSpec,
+}
+
+impl Engine {
+    /// Makes a container that is not started.
+    ///
+    /// # Errors
+    /// What is wrong with the request; `AlreadyExists` if the name or the
+    /// `--cidfile` is taken.
+    pub fn create(&self, request: &RunRequest) -> Result<ContainerId> {
+        let (container, options) = self.kept_container(request)?;
+        let new = self.new_container(&container, &options)?;
+        self.put(&new, &container)?;
+        self.write_cid(&options, &new.id)?;
+        Ok(new.id)
+    }
+
+    /// Makes a container and starts it in the background.
+    ///
+    /// # Errors
+    /// As [`Engine::create`], and what kept it from being started at all.
+    pub fn run_detached(&self, request: &RunRequest) -> Result<Launched> {
+        let (container, options) = self.kept_container(request)?;
+        let prepared = self.prepare(&container, &options)?;
+        let id = prepared.running.id.clone();
+        Ok(match self.begin(prepared, &container, Attach::Detached)? {
+            Ok(client) => {
+                client.leave();
+                Launched::Running(id)
+            }
+            Err(failure) => Launched::NotStarted(failure.stage, failure.into_error()),
+        })
+    }
+
+    /// The request for a container with a record: others have to find one that
+    /// is in the background, or not started yet.
+    fn kept_container(&self, request: &RunRequest) -> Result<(ContainerRequest, LifecycleOptions)> {
+        let mut container = self.container_of(request)?;
+        let auto_remove = !std::mem::replace(&mut container.keep, true);
+        let options = LifecycleOptions { auto_remove, ..request.lifecycle.clone() };
+        Ok((container, options))
+    }
+
+    /// Makes a container, claimed for its first start.
+    ///
+    /// # Errors
+    /// As [`Engine::create`].
+    pub(in crate::engine) fn prepare(
+        &self,
+        request: &ContainerRequest,
+        options: &LifecycleOptions,
+    ) -> Result<Prepared> {
+        let new = self.new_container(request, options)?;
+        let running = Running {
+            id: new.id.clone(),
+            name: new.name.clone(),
+            image: new.image.as_ref().map(|image| image.id),
+            image_name: new.spec.image.clone(),
+            command: new.spec.command.clone(),
+            started: Timestamp::now().seconds,
+            pid: None,
+            pid_start: None,
+            process: None,
+            labels: new.spec.labels.clone(),
+        };
+        let claim = RunningFile::claim(&self.settings.store.run, &running)?;
+        let placed = self
+            .place(&new, request)
+            .and_then(|place| self.write_cid(options, &new.id).map(|()| place));
+        match placed {
+            Ok(place) => Ok(Prepared { place, claim, running, platform: new.platform }),
+            Err(error) => {
+                claim.remove()?;
+                Err(error)
+            }
+        }
+    }
+
+    fn new_container(&self, request: &ContainerRequest, options: &LifecycleOptions) -> Result<New> {
+        let host = *self.host()?;
+        let name = self.name(request)?;
+        self.tell_single_id(host.has_single_id())?;
+        self.check_cid(options)?;
+        let image = match &request.rootfs {
+            Rootfs::Image(name) => Some(self.image(name)?),
+            Rootfs::Directory(_) => None,
+        };
+        let platform = match (&image, &request.rootfs) {
+            (Some((image, _)), _) => Some(image.platform.clone()),
+            (None, Rootfs::Directory(path)) => tree::platform(&Dir::open(path)?)?,
+            (None, Rootfs::Image(_)) => None,
+        };
+        check_platform(platform.as_ref())?;
+        let none = ExecParameters::default();
+        let config = image.as_ref().map_or(&none, |(_, config)| &config.config);
+        let given = (options.label_files.as_slice(), options.labels.as_slice());
+        let spec = KeptSpec {
+            image: image_name(request),
+            command: request.commands.first().cloned().unwrap_or_default(),
+            labels: label::collect(&config.labels, given, &self.settings)?,
+            // One of the image's that is no signal is as good as none.
+            stop_signal: options.stop_signal.or_else(|| config.stop_signal.parse().ok()),
+            stop_timeout: options.stop_timeout,
+            auto_remove: options.auto_remove,
+            platform: platform.clone(),
+            ..KeptSpec::default()
+        };
+        let image = image.map(|(image, _)| image);
+        Ok(New { id: new_id()?, name, image, platform, spec })
+    }
+
+    /// The name asked for, or a random one. A name is one container's at a
+    /// time, kept or not.
+    fn name(&self, request: &ContainerRequest) -> Result<ContainerName> {
+        let store = self.store()?;
+        let Some(name) = &request.name else {
+            return if request.keep { store.unused_container_name() } else { random_name() };
+        };
+        if !request.keep
+            && let Some(kept) = store.containers()?.iter().find(|kept| kept.name == *name)
+        {
+            return Err(taken(name, &kept.id));
+        }
+        let running = running::list_claimed(&self.settings.store.run)?;
+        match running.iter().find(|running| running.name == *name) {
+            Some(holder) => Err(running::name_taken(holder)),
+            None => Ok(name.clone()),
+        }
+    }
+
+    /// Makes the snapshot, and the record of a container that is kept.
+    fn place(&self, new: &New, request: &ContainerRequest) -> Result<Place> {
+        let store = self.store()?;
+        if request.keep {
+            self.put(new, request)?;
+            return Ok(Place::Kept {
+                mount: store.container_mount(&new.id)?,
+                path: store.container_path(&new.id),
+                auto_remove: new.spec.auto_remove,
+            });
+        }
+        let snapshot = match &request.rootfs {
+            Rootfs::Image(_) => store.prepare(new.image.as_ref().and_then(ImageRecord::chain))?,
+            Rootfs::Directory(path) => store.prepare_over(path)?,
+        };
+        Ok(Place::Ephemeral(ManuallyDrop::new(snapshot)))
+    }
+
+    /// Puts the record into the store.
+    fn put(&self, new: &New, request: &ContainerRequest) -> Result<()> {
+        let Some(image) = &new.image else {
+            return Err(Error::invalid(format!("cannot keep a container of {}", new.spec.image))
+                .hint("import the directory first: envbox import DIRECTORY NAME"));
+        };
+        let spec = new.spec.clone().with_request(request, &self.settings)?;
+        self.store()?.put_container(&ContainerRecord {
+            id: new.id.clone(),
+            name: new.name.clone(),
+            image: image.id,
+            chain: image.chain(),
+            created_at: Timestamp::now(),
+            spec: spec.to_json()?,
+            state: ContainerState::default(),
+        })
+    }
+
+    fn check_cid(&self, options: &LifecycleOptions) -> Result<()> {
+        let Some(file) = &options.cid_file else { return Ok(()) };
+        let file = self.settings.absolute(file);
+        match fs::link_metadata(&file)? {
+            None => Ok(()),
+            Some(_) => Err(cid_taken(&file)),
+        }
+    }
+
+    fn write_cid(&self, options: &LifecycleOptions, id: &ContainerId) -> Result<()> {
+        let Some(file) = &options.cid_file else { return Ok(()) };
+        let path = self.settings.absolute(file);
+        let mut file = fs::create_public(&path)?;
+        std::io::Write::write_all(&mut file, id.as_str().as_bytes())
+            .map_err(|error| Error::io("write", &path, error))
+    }
+}
+
+fn cid_taken(file: &Path) -> Error {
+    Error::new(Kind::AlreadyExists, format!("container ID file {} exists", file.display()))
+        .hint("make sure that the other container is gone, and remove the file")
+}
+
+fn taken(name: &ContainerName, holder: &ContainerId) -> Error {
+    Error::new(
+        Kind::AlreadyExists,
+        format!("the container name \"{name}\" is already in use by container \"{holder}\""),
+    )
+    .hint(format!("choose another name, or remove that container: envbox rm {name}"))
+}
+
+fn image_name(request: &ContainerRequest) -> String {
+    match &request.rootfs {
+        Rootfs::Image(name) => name.clone(),
+        Rootfs::Directory(path) => path.display().to_string(),
+    }
+}
+
+fn new_id() -> Result<ContainerId> {
+    let mut bytes = [0; 32];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| Error::io_named("cannot draw a random container ID", error))?;
+    Ok(ContainerId::from_random(bytes))
+}

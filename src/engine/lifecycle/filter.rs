@@ -1,0 +1,173 @@
+//! Conditions on containers: docker's filters of `ps` and `container prune`.
+//! Several of one key are alternatives, of different keys all must hold; every
+//! label must be there.
+
+use crate::error::Result;
+use crate::fs::Timestamp;
+
+use super::super::{ContainerStatus, ContainerSummary, Engine};
+
+/// A condition on containers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContainerFilter {
+    /// The ID begins so.
+    Id(String),
+    /// The name contains this.
+    Name(String),
+    /// It has this label, with this value if there is one.
+    Label(String, Option<String>),
+    /// It has not this label, or not with this value.
+    NoLabel(String, Option<String>),
+    /// It is in this state.
+    Status(StatusFilter),
+    /// It has ended with this status.
+    Exited(i32),
+    /// It was made from this image, or from one that stands on it.
+    Ancestor(String),
+    /// It was made before this container.
+    Before(String),
+    /// It was made after this container.
+    Since(String),
+    /// It was made before this time.
+    Until(Timestamp),
+}
+
+/// The states that containers can be in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusFilter {
+    /// Made, and never started.
+    Created,
+    /// It runs.
+    Running,
+    /// It has ended.
+    Exited,
+    /// One of docker's states in which no container of envbox ever is.
+    Never,
+}
+
+/// A filter whose image or container has been looked up.
+enum Condition<'a> {
+    Plain(&'a ContainerFilter),
+    /// The image's name, and all kept containers that stand on it.
+    Ancestor(String, Vec<crate::id::ContainerId>),
+    Before(Timestamp),
+    Since(Timestamp),
+}
+
+impl Condition<'_> {
+    /// Those of one number are alternatives.
+    fn group(&self) -> u8 {
+        match self {
+            Self::Plain(ContainerFilter::Id(_)) => 0,
+            Self::Plain(ContainerFilter::Name(_)) => 1,
+            Self::Plain(ContainerFilter::Status(_)) => 2,
+            Self::Plain(ContainerFilter::Exited(_)) => 3,
+            Self::Ancestor(..) => 4,
+            Self::Plain(_) | Self::Before(_) | Self::Since(_) => u8::MAX,
+        }
+    }
+
+    fn holds(&self, found: &ContainerSummary) -> bool {
+        let label = |key: &str, value: &Option<String>| {
+            let found = found.labels.get(key);
+            found.is_some_and(|found| value.as_ref().is_none_or(|value| value == found))
+        };
+        match self {
+            Self::Ancestor(name, ids) => found.image == *name || ids.contains(&found.id),
+            Self::Before(time) => found.created < *time,
+            Self::Since(time) => found.created > *time,
+            Self::Plain(filter) => match filter {
+                ContainerFilter::Id(start) => found.id.as_str().starts_with(start.as_str()),
+                ContainerFilter::Name(part) => {
+                    found.name.as_str().contains(part.trim_start_matches('/'))
+                }
+                ContainerFilter::Label(key, value) => label(key, value),
+                ContainerFilter::NoLabel(key, value) => !label(key, value),
+                ContainerFilter::Status(wanted) => *wanted == status(found),
+                ContainerFilter::Exited(wanted) => {
+                    matches!(found.status, ContainerStatus::Exited(code, _) if code == *wanted)
+                }
+                ContainerFilter::Until(time) => found.created < *time,
+                // They have been looked up.
+                ContainerFilter::Ancestor(_)
+                | ContainerFilter::Before(_)
+                | ContainerFilter::Since(_) => false,
+            },
+        }
+    }
+}
+
+fn status(found: &ContainerSummary) -> StatusFilter {
+    match found.status {
+        ContainerStatus::Created => StatusFilter::Created,
+        ContainerStatus::Running(_) => StatusFilter::Running,
+        ContainerStatus::Exited(..) => StatusFilter::Exited,
+    }
+}
+
+impl Engine {
+    /// Leaves those of `all` for which `filters` hold.
+    ///
+    /// # Errors
+    /// `NotFound` for a container or image of a filter.
+    pub fn filter_containers(
+        &self,
+        all: &mut Vec<ContainerSummary>,
+        filters: &[ContainerFilter],
+    ) -> Result<()> {
+        let conditions: Vec<Condition<'_>> =
+            filters.iter().map(|filter| self.condition(filter, all)).collect::<Result<_>>()?;
+        all.retain(|found| {
+            conditions.iter().all(|condition| {
+                let group = condition.group();
+                if group == u8::MAX {
+                    return condition.holds(found);
+                }
+                let mut same = conditions.iter().filter(|other| other.group() == group);
+                same.any(|other| other.holds(found))
+            })
+        });
+        Ok(())
+    }
+
+    fn condition<'a>(
+        &self,
+        filter: &'a ContainerFilter,
+        all: &[ContainerSummary],
+    ) -> Result<Condition<'a>> {
+        Ok(match filter {
+            ContainerFilter::Before(name) => Condition::Before(self.time_of(name, all)?),
+            ContainerFilter::Since(name) => Condition::Since(self.time_of(name, all)?),
+            ContainerFilter::Ancestor(name) => self.ancestor(name)?,
+            plain => Condition::Plain(plain),
+        })
+    }
+
+    fn time_of(&self, name: &str, all: &[ContainerSummary]) -> Result<Timestamp> {
+        let id = self.find_container(name)?.id;
+        let found = all.iter().find(|found| found.id == id);
+        found.map(|found| found.created).ok_or_else(|| super::no_such_container(name))
+    }
+
+    /// docker: an image that is not there has no containers, but those that
+    /// were asked for by that very name.
+    fn ancestor(&self, name: &str) -> Result<Condition<'static>> {
+        let mut ids = Vec::new();
+        if let Some(store) = self.existing_store()?
+            && let Ok(image) = store.resolve(name)
+        {
+            for record in store.containers()? {
+                let top = image.chain();
+                let stands_on_it = || {
+                    let own = store.image(record.image).ok().flatten();
+                    let layers = own.map(|own| own.layers).unwrap_or_default();
+                    top.is_some_and(|top| layers.contains(&top))
+                };
+                if record.image == image.id || stands_on_it() {
+                    ids.push(record.id);
+                }
+            }
+        }
+        Ok(Condition::Ancestor(name.to_owned(), ids))
+    }
+}

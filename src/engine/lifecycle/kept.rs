@@ -1,0 +1,101 @@
+//! What a kept container remembers: the `spec` of its record. It holds the
+//! whole request, so that the container can be started again, and what has to
+//! be known of it without that: names, labels, how it is stopped.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::platform::Platform;
+use crate::store::ContainerRecord;
+
+use super::super::Settings;
+use super::super::options::security::SeccompOption;
+use super::super::options::signal::Signal;
+use super::super::request::ContainerRequest;
+use super::text;
+
+/// The `spec` of a container's record. What is missing, or not understood, in
+/// one that an older envbox wrote, has its default.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(in crate::engine) struct KeptSpec {
+    /// The image as it was asked for.
+    pub image: String,
+    /// The command with its arguments.
+    pub command: Vec<String>,
+    /// Those of the image, and `--label`'s over them.
+    pub labels: BTreeMap<String, String>,
+    /// What `stop` sends, if not SIGTERM.
+    #[serde(with = "text::optional")]
+    pub stop_signal: Option<Signal>,
+    /// Seconds that `stop` waits; negative for ever.
+    pub stop_timeout: Option<i64>,
+    /// `--rm`: it goes when it ends.
+    pub auto_remove: bool,
+    /// The platform of the image, which may have gone by the next start.
+    pub platform: Option<Platform>,
+    /// A [`ContainerRequest`]; null before containers could be started again.
+    pub(super) request: Value,
+}
+
+impl KeptSpec {
+    /// What `record` remembers.
+    pub(in crate::engine) fn of(record: &ContainerRecord) -> Self {
+        // A spec that a newer envbox wrote still has the plain texts.
+        Self::deserialize(&record.spec).unwrap_or_else(|_| Self {
+            image: record.spec["image"].as_str().unwrap_or_default().to_owned(),
+            ..Self::default()
+        })
+    }
+
+    /// Puts `request` into it, with every path as the caller means it now.
+    ///
+    /// # Errors
+    /// `Invalid` for what JSON cannot hold: a path that is not UTF-8.
+    pub(in crate::engine) fn with_request(
+        mut self,
+        request: &ContainerRequest,
+        settings: &Settings,
+    ) -> Result<Self> {
+        let mut request = request.clone();
+        for mount in &mut request.mounts {
+            mount.option = mount.option.clone().absolute(&settings.working_directory);
+        }
+        if let SeccompOption::File(path) = &mut request.security.seccomp {
+            *path = settings.absolute(path);
+        }
+        self.request = serde_json::to_value(&request).map_err(|error| {
+            Error::invalid("a container with these options cannot be kept").because(error)
+        })?;
+        Ok(self)
+    }
+
+    /// The request of the container `name`.
+    ///
+    /// # Errors
+    /// `Unsupported` if there is none, or none that this envbox understands.
+    pub(in crate::engine) fn request(&self, name: &str) -> Result<ContainerRequest> {
+        let message = format!("container {name} cannot be started again");
+        let hint = "make a new one of its image: envbox run, or envbox create";
+        if self.request.is_null() {
+            return Err(Error::unsupported(format!(
+                "{message}: an older envbox made it, which kept no options"
+            ))
+            .hint(hint));
+        }
+        ContainerRequest::deserialize(&self.request)
+            .map_err(|error| Error::unsupported(message).because(error).hint(hint))
+    }
+
+    /// The record's form.
+    ///
+    /// # Errors
+    /// `Internal`, never for a spec that [`KeptSpec::with_request`] made.
+    pub(in crate::engine) fn to_json(&self) -> Result<Value> {
+        serde_json::to_value(self)
+            .map_err(|error| Error::internal("a container's spec is no JSON").because(error))
+    }
+}

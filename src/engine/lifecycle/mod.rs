@@ -1,0 +1,96 @@
+//! The life of a container: made, started, stopped, removed.
+//!
+//! ```text
+//! create: name, ID, record          -> a container that exists
+//! start:  claim, rootfs, plan, fork -> its monitor, which notes start and end
+//! others: the monitor's socket, or the record of one that does not run
+//! ```
+//!
+//! A container that is not kept has no record: it is known by its file in the
+//! run directory alone, and leaves nothing.
+//!
+//! What is true is in two places: the record says what a container is and how it
+//! last ended, the file in the run directory whether it runs. The monitor writes
+//! the start into the record before the file names a process, and the end before
+//! it removes the file. So a record that says "started" and not "ended", without
+//! such a file, is one whose monitor was killed.
+//!
+//! It formats nothing, and leaves the terminal to whoever calls.
+
+mod claim;
+mod create;
+mod filter;
+mod keep;
+mod kept;
+mod label;
+mod remove;
+mod start;
+mod stop;
+pub(super) mod text;
+
+pub use create::{Launched, LifecycleOptions};
+pub use filter::{ContainerFilter, StatusFilter};
+pub use label::Label;
+pub use remove::RemoveRunning;
+pub use start::{Attach, StartedContainer};
+pub use stop::StopOptions;
+
+pub(super) use keep::{Keeping, Place, to_monitor};
+pub(super) use kept::KeptSpec;
+
+use crate::error::{Error, Kind, Result};
+use crate::id::{ContainerId, ContainerName};
+use crate::store::ContainerRecord;
+
+use super::Engine;
+use super::running::{self, Running};
+
+/// A container that a name means.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Its record, if it is kept.
+    pub record: Option<ContainerRecord>,
+    /// Its file, if it runs.
+    pub running: Option<Running>,
+    /// Its ID.
+    pub id: ContainerId,
+    /// Its name.
+    pub name: ContainerName,
+}
+
+impl Engine {
+    /// The container that `text` means: kept or running, by its name, its ID or
+    /// the beginning of one.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid` if it is the beginning of several IDs.
+    pub(super) fn find_container(&self, text: &str) -> Result<Found> {
+        let running = running::list(&self.settings.store.run)?;
+        let kept = match self.existing_store()? {
+            Some(store) => store.container(text),
+            None => Err(no_such_container(text)),
+        };
+        match kept {
+            Ok(record) => Ok(Found {
+                running: running.into_iter().find(|running| running.id == record.id),
+                id: record.id.clone(),
+                name: record.name.clone(),
+                record: Some(record),
+            }),
+            Err(error) if error.kind() == Kind::NotFound => {
+                let found = running::named(running, text)?.ok_or(error)?;
+                Ok(Found {
+                    record: None,
+                    id: found.id.clone(),
+                    name: found.name.clone(),
+                    running: Some(found),
+                })
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn no_such_container(text: &str) -> Error {
+    Error::not_found(format!("no such container: {text}")).hint("list them with `envbox ps -a`")
+}

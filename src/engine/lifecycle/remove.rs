@@ -1,0 +1,146 @@
+//! `rm`, `container prune` and `rename`.
+
+use crate::error::{Error, Kind, Result};
+use crate::id::{ContainerId, ContainerName};
+
+use super::super::options::signal::Signal;
+use super::super::running;
+use super::super::{ContainerStatus, ContainerSummary, Engine};
+use super::filter::ContainerFilter;
+use super::kept::KeptSpec;
+
+/// Whether a container that runs is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemoveRunning {
+    /// It is refused.
+    Refuse,
+    /// It is killed first.
+    Kill,
+}
+
+impl Engine {
+    /// Removes the container `name` (a name, an ID or the beginning of one).
+    ///
+    /// # Errors
+    /// `NotFound`; `InUse` while it runs and is not to be killed, or while
+    /// somebody starts it.
+    pub fn remove_container(&self, name: &str, running: RemoveRunning) -> Result<()> {
+        self.host()?;
+        let found = self.find_container(name)?;
+        if found.running.is_some() {
+            if running == RemoveRunning::Refuse {
+                return Err(Error::new(
+                    Kind::InUse,
+                    format!("cannot remove container {name:?}: it is running"),
+                )
+                .hint(format!("stop it first, or remove it by force: envbox rm -f {name}")));
+            }
+            match self.kill(found.id.as_str(), Signal::KILL) {
+                Ok(()) => {}
+                // It was quicker.
+                Err(error) if matches!(error.kind(), Kind::InUse | Kind::NotFound) => {
+                    running::wait_until_gone(&self.settings.store.run, &found.id)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let Some(record) = found.record else { return Ok(()) };
+        let gone = match self.remove_record(&record) {
+            // One that goes when it ends has gone with the kill.
+            Err(error) if error.kind() == Kind::NotFound && found.running.is_some() => Ok(()),
+            other => other,
+        };
+        gone.map_err(|error| match error.kind() {
+            Kind::InUse => error.context(format!("cannot remove container {name:?}")),
+            _ => error,
+        })
+    }
+
+    fn remove_record(&self, record: &crate::store::ContainerRecord) -> Result<()> {
+        let (claim, record) = self.claim(record)?;
+        let removed = self.store().and_then(|store| store.remove_container(&record.id));
+        claim.remove().and(removed)
+    }
+
+    /// Removes every container that does not run and for which `filters` hold:
+    /// their IDs, and the bytes that are free now.
+    ///
+    /// # Errors
+    /// Those of the lists; one that somebody starts meanwhile is left.
+    pub fn prune_containers(&self, filters: &[ContainerFilter]) -> Result<(Vec<ContainerId>, u64)> {
+        self.host()?;
+        let mut all = self.containers()?;
+        self.filter_containers(&mut all, filters)?;
+        let (mut removed, mut bytes) = (Vec::new(), 0);
+        let ended =
+            |found: &&ContainerSummary| !matches!(found.status, ContainerStatus::Running(_));
+        for found in all.iter().filter(ended) {
+            let store = self.store()?;
+            let Ok(record) = store.container(found.id.as_str()) else { continue };
+            let size = self.written(store, &record).unwrap_or(0);
+            match self.remove_record(&record) {
+                Ok(()) => {
+                    removed.push(record.id);
+                    bytes += size;
+                }
+                Err(error) if matches!(error.kind(), Kind::InUse | Kind::NotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((removed, bytes))
+    }
+
+    /// Gives the container `name` another name.
+    ///
+    /// # Errors
+    /// `NotFound`; `AlreadyExists` if another one has it.
+    pub fn rename_container(&self, name: &str, new: &ContainerName) -> Result<()> {
+        let found = self.find_container(name)?;
+        if found.name == *new {
+            return Err(Error::invalid(
+                "renaming a container with the same name as its current name",
+            )
+            .hint("give another name"));
+        }
+        let store = self.store()?;
+        match (&found.record, store.containers()?.iter().find(|other| other.name == *new)) {
+            (Some(record), _) => store.rename_container(&record.id, new)?,
+            (None, Some(holder)) => {
+                return Err(Error::new(
+                    Kind::AlreadyExists,
+                    format!(
+                        "the container name \"{new}\" is already in use by container \"{}\"",
+                        holder.id
+                    ),
+                )
+                .hint("choose another name"));
+            }
+            (None, None) => {}
+        }
+        if found.running.is_none() {
+            return Ok(());
+        }
+        match running::rename(&self.settings.store.run, &found.id, new) {
+            // It has just ended.
+            Err(error) if error.kind() == Kind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Removes containers that were to go when they ended, and whose monitors
+    /// were killed before they could.
+    pub(in crate::engine) fn remove_orphans(&self, all: &mut Vec<ContainerSummary>) {
+        all.retain(|found| {
+            let orphan = found.auto_remove && matches!(found.status, ContainerStatus::Exited(..));
+            !orphan || self.remove_orphan(&found.id).is_err()
+        });
+    }
+
+    fn remove_orphan(&self, id: &ContainerId) -> Result<()> {
+        let record = self.store()?.container(id.as_str())?;
+        if !KeptSpec::of(&record).auto_remove {
+            return Err(Error::internal("it is kept"));
+        }
+        self.remove_record(&record)
+    }
+}

@@ -1,0 +1,171 @@
+//! `stop`, `kill`, `restart` and `wait`: what is asked of a container that
+//! runs, by way of its monitor. Nothing here waits for a fixed time.
+
+use std::time::Duration;
+
+use crate::error::{Error, Kind, Result};
+use crate::monitor::Waited;
+
+use super::super::Engine;
+use super::super::containers::KILLED;
+use super::super::options::signal::Signal;
+use super::super::running::{self, Running};
+use super::keep;
+use super::kept::KeptSpec;
+use super::start::Attach;
+use super::{Found, StartedContainer};
+
+/// docker's `--time`.
+const TIMEOUT: i64 = 10;
+
+/// How a container is stopped.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StopOptions {
+    /// Instead of the container's own signal.
+    pub signal: Option<Signal>,
+    /// Instead of the container's own time, in seconds; negative for ever.
+    pub timeout: Option<i64>,
+}
+
+impl Engine {
+    /// Stops the container `name`: its signal first, SIGKILL when its time is
+    /// up. Returns as soon as it has ended; one that does not run is success.
+    ///
+    /// # Errors
+    /// `NotFound`; those of the monitor's socket.
+    pub fn stop(&self, name: &str, options: &StopOptions) -> Result<()> {
+        let found = self.find_container(name)?;
+        let Some(running) = &found.running else { return Ok(()) };
+        let spec = found.record.as_ref().map(KeptSpec::of).unwrap_or_default();
+        let Some(control) = running::connect(&self.settings.store.run, &found.id)? else {
+            return running::wait_until_gone(&self.settings.store.run, &found.id);
+        };
+        let signal = options.signal.or(spec.stop_signal).unwrap_or(Signal::TERM);
+        let seconds = options.timeout.or(spec.stop_timeout).unwrap_or(TIMEOUT);
+        let limit = u64::try_from(seconds).ok().map(Duration::from_secs);
+        self.tell_of_signal(running, signal);
+        control.signal(signal.number());
+        let mut waited = control.wait(limit)?;
+        if waited == Waited::TimedOut {
+            self.tell_of_signal(running, Signal::KILL);
+            control.signal(Signal::KILL.number());
+            waited = control.wait(None)?;
+        }
+        self.see_end(&found, waited)?;
+        self.tell(running, "stop");
+        Ok(())
+    }
+
+    /// Sends `signal` to the container `name`; SIGKILL returns when it has
+    /// ended.
+    ///
+    /// # Errors
+    /// `NotFound`; `InUse` if it does not run.
+    pub fn kill(&self, name: &str, signal: Signal) -> Result<()> {
+        let found = self.find_container(name)?;
+        let control = match &found.running {
+            Some(_) => running::connect(&self.settings.store.run, &found.id)?,
+            None => None,
+        };
+        let (Some(running), Some(control)) = (&found.running, control) else {
+            return Err(Error::new(Kind::InUse, format!("container {name} is not running"))
+                .hint(format!("start it: envbox start {name}")));
+        };
+        self.tell_of_signal(running, signal);
+        control.signal(signal.number());
+        if signal == Signal::KILL {
+            let waited = control.wait(None)?;
+            self.see_end(&found, waited)?;
+        }
+        Ok(())
+    }
+
+    /// Stops the container `name` if it runs, and starts it.
+    ///
+    /// # Errors
+    /// Those of [`Engine::stop`] and [`Engine::start`].
+    pub fn restart(&self, name: &str, options: &StopOptions) -> Result<StartedContainer> {
+        // A container that goes when it ends cannot come back.
+        let found = self.find_container(name)?;
+        let Some(record) = &found.record else {
+            return Err(Error::unsupported(format!(
+                "container {name} goes when it ends: it cannot be restarted"
+            ))
+            .hint("run it without --rm"));
+        };
+        KeptSpec::of(record).request(name)?;
+        self.stop(record.id.as_str(), options)?;
+        let started = self.start(record.id.as_str(), Attach::Detached)?;
+        if let (StartedContainer::Running(_), Some(running)) = (&started, self.running(&found)?) {
+            self.tell(&running, "restart");
+        }
+        Ok(started)
+    }
+
+    /// Waits until the container `name` has ended: its exit status. One that
+    /// does not run is not waited for.
+    ///
+    /// # Errors
+    /// `NotFound`; those of the monitor's socket.
+    pub fn wait(&self, name: &str) -> Result<i32> {
+        let found = self.find_container(name)?;
+        // Who waits for long must not hold the store.
+        if let Some(store) = self.existing_store()? {
+            store.close_database();
+        }
+        let control = match &found.running {
+            Some(_) => running::connect(&self.settings.store.run, &found.id)?,
+            None => None,
+        };
+        if let Some(control) = control {
+            let waited = control.wait(None)?;
+            return self.see_end(&found, waited);
+        }
+        running::wait_until_gone(&self.settings.store.run, &found.id)?;
+        self.last_status(&found)
+    }
+
+    /// The status of a container that was waited for.
+    pub(super) fn see_end(&self, found: &Found, waited: Waited) -> Result<i32> {
+        match waited {
+            Waited::Ended(status) => Ok(status),
+            Waited::TimedOut | Waited::Lost => {
+                running::wait_until_gone(&self.settings.store.run, &found.id)?;
+                self.last_status(found)
+            }
+        }
+    }
+
+    fn last_status(&self, found: &Found) -> Result<i32> {
+        let record = match (&found.record, self.existing_store()?) {
+            (Some(_), Some(store)) => store.container(found.id.as_str()).ok(),
+            _ => None,
+        };
+        Ok(record.map_or(KILLED, |record| {
+            let never = record.state.started_at.is_none();
+            record.state.exit_code.unwrap_or(if never { 0 } else { KILLED })
+        }))
+    }
+
+    fn running(&self, found: &Found) -> Result<Option<Running>> {
+        let running = running::list(&self.settings.store.run)?;
+        Ok(running.into_iter().find(|running| running.id == found.id))
+    }
+
+    fn tell_of_signal(&self, running: &Running, signal: Signal) {
+        let more = [("signal", signal.number().to_string())];
+        self.record(keep::event(running, "kill", &more));
+    }
+
+    fn tell(&self, running: &Running, action: &str) {
+        self.record(keep::event(running, action, &[]));
+    }
+
+    /// A store that cannot be written must not keep a container from ending.
+    fn record(&self, event: crate::store::Event) {
+        if let Ok(store) = self.store() {
+            let _ = store.record_event(&event);
+            store.close_database();
+        }
+    }
+}

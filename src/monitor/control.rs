@@ -1,0 +1,119 @@
+//! The monitor's socket in the file system: how a command that did not start a
+//! container reaches its monitor. In a user namespace of its own it could not
+//! send a signal to the container itself; a socket's file asks for its owner
+//! only (unix(7)).
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{AtFlags, Mode};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::error::{Error, Result};
+
+use super::message::{ToClient, ToMonitor, receive, send};
+
+/// So many commands may wait until the monitor takes them.
+const BACKLOG: i32 = 64;
+
+/// How waiting for a container went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// It has ended with this status, and all is cleaned up.
+    Ended(i32),
+    /// Its monitor died, and the container with it.
+    Lost,
+    /// It goes on.
+    TimedOut,
+}
+
+/// A connection to a container's monitor.
+#[derive(Debug)]
+pub struct Control {
+    socket: OwnedFd,
+}
+
+/// A name below an open folder: the path of a socket must not be longer than
+/// 107 bytes, which that of a run directory may well be.
+fn address(folder: BorrowedFd<'_>, name: &str) -> Result<SocketAddrUnix, Errno> {
+    SocketAddrUnix::new(format!("/proc/self/fd/{}/{name}", folder.as_raw_fd()))
+}
+
+fn socket(flags: SocketFlags) -> Result<OwnedFd, Errno> {
+    rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC | flags,
+        None,
+    )
+}
+
+/// A socket that listens as `name` in `folder`, for its owner alone.
+///
+/// # Errors
+/// Those of bind(2) and listen(2).
+pub fn listen(folder: BorrowedFd<'_>, name: &str) -> Result<OwnedFd> {
+    let make = || {
+        let listener = socket(SocketFlags::NONBLOCK)?;
+        rustix::net::bind(&listener, &address(folder, name)?)?;
+        rustix::fs::chmodat(folder, name, Mode::RUSR | Mode::WUSR, AtFlags::empty())?;
+        rustix::net::listen(&listener, BACKLOG)?;
+        Ok(listener)
+    };
+    make().map_err(|error: Errno| Error::io_named("cannot make the monitor's socket", error))
+}
+
+impl Control {
+    /// Connects to the socket `name` in `folder`; `None` if nobody listens.
+    ///
+    /// # Errors
+    /// Those of connect(2).
+    pub fn connect(folder: BorrowedFd<'_>, name: &str) -> Result<Option<Self>> {
+        let connect = || {
+            let socket = socket(SocketFlags::empty())?;
+            let address = address(folder, name)?;
+            rustix::io::retry_on_intr(|| rustix::net::connect(&socket, &address))?;
+            Ok(Self { socket })
+        };
+        match connect() {
+            Ok(control) => Ok(Some(control)),
+            Err(Errno::NOENT | Errno::CONNREFUSED) => Ok(None),
+            Err(error) => Err(Error::io_named("cannot reach the monitor of the container", error)),
+        }
+    }
+
+    /// Sends signal `number` to the container's first process. One that has
+    /// ended already needs none.
+    pub fn signal(&self, number: i32) {
+        // A monitor that is gone is seen by who waits.
+        let _ = send(&self.socket, &ToMonitor::Signal(number), None);
+    }
+
+    /// Waits until the container has ended, for at most `limit`.
+    ///
+    /// # Errors
+    /// Those of poll(2).
+    pub fn wait(&self, limit: Option<Duration>) -> Result<Waited> {
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        loop {
+            let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
+            let left = left.and_then(|left| left.try_into().ok());
+            let mut fds = [PollFd::new(&self.socket, PollFlags::IN)];
+            match poll(&mut fds, left.as_ref()) {
+                Ok(0) => return Ok(Waited::TimedOut),
+                Ok(_) => {}
+                Err(Errno::INTR) => continue,
+                Err(error) => {
+                    return Err(Error::io_named("cannot wait for the container", error));
+                }
+            }
+            return match receive(self.socket.as_fd()) {
+                Ok(Some((ToClient::Exited(status), _))) => Ok(Waited::Ended(status)),
+                Ok(Some(_)) => continue,
+                Ok(None) | Err(_) => Ok(Waited::Lost),
+            };
+        }
+    }
+}
