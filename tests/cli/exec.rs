@@ -16,6 +16,8 @@ struct Container<'a> {
     room: &'a Room,
     client: Child,
     input: Option<ChildStdin>,
+    /// Stays open as long as the container runs.
+    _output: BufReader<std::process::ChildStdout>,
 }
 
 impl<'a> Container<'a> {
@@ -37,9 +39,10 @@ impl<'a> Container<'a> {
         let mut client = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let input = client.stdin.take();
         let mut line = String::new();
-        BufReader::new(client.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut output = BufReader::new(client.stdout.take().unwrap());
+        output.read_line(&mut line).unwrap();
         assert_eq!(line, "ready\n", "{words:?}");
-        Self { room, client, input }
+        Self { room, client, input, _output: output }
     }
 
     /// Waits until the monitor says as well that it runs.
