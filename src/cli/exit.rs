@@ -2,7 +2,8 @@
 //!
 //! docker's statuses: what runs a command passes that one's status on and has
 //! 125 for a failure of its own; every other verb fails with 1, also where its
-//! command line is wrong.
+//! command line is wrong. `exec` has 1 where there is no such container that runs,
+//! and 126 for all that keeps the command from running there.
 
 use std::io::Write;
 
@@ -11,13 +12,15 @@ use crate::monitor::FailedStage;
 
 /// A verb that runs a command failed itself.
 const CANNOT_RUN: i32 = 125;
+/// The command was found and cannot be executed.
+const CANNOT_EXECUTE: i32 = 126;
 /// Any other verb failed.
 const FAILED: i32 = 1;
 
 /// The status of a failure of `verb`.
 pub(super) fn failed(verb: Option<&str>) -> i32 {
     match verb {
-        Some("run" | "shell") => CANNOT_RUN,
+        Some("run" | "shell" | "exec") => CANNOT_RUN,
         _ => FAILED,
     }
 }
@@ -64,9 +67,24 @@ pub(super) fn not_started(stage: FailedStage, error: &Error) -> i32 {
     failure(error);
     match stage {
         FailedStage::Setup => CANNOT_RUN,
-        FailedStage::NotExecutable => 126,
+        FailedStage::NotExecutable => CANNOT_EXECUTE,
         FailedStage::NotFound => 127,
     }
+}
+
+/// Prints why a program did not start in a container that runs; docker's
+/// status for it.
+pub(super) fn not_joined(stage: FailedStage, error: &Error) -> i32 {
+    match not_started(stage, error) {
+        CANNOT_RUN => CANNOT_EXECUTE,
+        status => status,
+    }
+}
+
+/// Prints why no program could be asked for.
+pub(super) fn not_asked(error: &Error) -> i32 {
+    failure(error);
+    FAILED
 }
 
 /// Writes to stdout; a reader that has gone is no error of ours.

@@ -23,6 +23,11 @@ impl Variables {
         }
     }
 
+    /// The value of `name`.
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
     /// Takes `name` out.
     pub(super) fn unset(&mut self, name: &str) {
         self.0.retain(|(key, _)| key != name);

@@ -139,7 +139,8 @@ impl Engine {
         };
         let plan = plan::plan(&spec, root, &environment)?;
         self.tell_unmapped(&plan.unmapped);
-        keeping.running.command = spec.process.args;
+        keeping.running.command = spec.process.args.clone();
+        keeping.running.process = Some(spec.process);
         Ok(plan)
     }
 

@@ -27,6 +27,8 @@ use crate::error::{Error, Kind, Result};
 use crate::fs::{self, File};
 use crate::id::{ContainerId, ContainerName};
 use crate::monitor::Control;
+use crate::runtime::join::ProcessId;
+use crate::runtime::spec::ProcessSpec;
 
 const FOLDER: &str = "containers";
 
@@ -55,6 +57,13 @@ pub struct Running {
     /// number is not used again for as long as the file is locked.
     #[serde(default)]
     pub pid: Option<u32>,
+    /// When that process started: see [`ProcessId`].
+    #[serde(default)]
+    pub pid_start: Option<u64>,
+    /// The program and what it may do: another one that is run beside it may do
+    /// the same.
+    #[serde(default)]
+    pub process: Option<ProcessSpec>,
     /// Its labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -64,6 +73,13 @@ pub struct Running {
     /// How long it is given then, in seconds; negative for ever.
     #[serde(default)]
     pub stop_timeout: Option<i64>,
+}
+
+impl Running {
+    /// The first process; none until it runs.
+    pub(super) fn first_process(&self) -> Option<ProcessId> {
+        Some(ProcessId { pid: self.pid?, start: self.pid_start? })
+    }
 }
 
 /// The file of a container that this process has claimed, locked. A process
@@ -401,6 +417,8 @@ mod tests {
             labels: BTreeMap::new(),
             stop_signal: None,
             stop_timeout: None,
+            pid_start: None,
+            process: None,
         }
     }
 

@@ -8,7 +8,7 @@
 //! nowhere.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use rustix::fs::{Access, AtFlags, CWD, FileType, MemfdFlags, SealFlags};
@@ -66,6 +66,11 @@ impl Program {
     /// The command as it was given.
     pub fn command(&self) -> String {
         self.args.first().map(|arg| arg.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// The sealed program, which must be open for [`Self::execute`].
+    pub fn sealed(&self) -> BorrowedFd<'_> {
+        self.sealed.as_fd()
     }
 
     /// Executes it; returns only the errno of the failure. `status` stays

@@ -11,6 +11,8 @@
 //!    executes the program ([`exec`]). It reports by number ([`channel`]).
 //! 3. Whoever called keeps the first process: reaps it, forwards signals.
 //!
+//! [`join`] adds a process to a container that runs, by the same steps.
+//!
 //! Needs Linux 5.12 (mount_setattr(2)). [`cgroup`] is not called yet,
 //! and there is no network but loopback or the host's.
 //!
@@ -25,6 +27,7 @@ pub mod channel;
 pub mod credentials;
 pub mod exec;
 pub mod idmap;
+pub mod join;
 pub mod plan;
 pub mod seccomp;
 pub mod source;

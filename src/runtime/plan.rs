@@ -16,8 +16,11 @@ use super::exec::{self, Program, Role};
 use super::idmap::{IdMap, UserNamespace};
 use super::seccomp::{self, CHOWN_SYSCALLS, KernelVersion, Overrides, Subject};
 use super::source::{self, BindOptions};
-use super::spec::{Access, MountSource, MountSpec, NetworkNamespace, RuntimeSpec, SeccompSpec};
+use super::spec::{
+    Access, MountSource, MountSpec, NetworkNamespace, ProcessSpec, RuntimeSpec, SeccompSpec,
+};
 use super::step::{Attachable, Place, Step};
+use super::terminal::Console;
 
 /// Everything a start needs, ready to run.
 #[derive(Debug)]
@@ -65,13 +68,16 @@ pub fn plan(spec: &RuntimeSpec, rootfs: OwnedFd, environment: &Environment<'_>) 
     steps.push(Step::WorkingDirectory(spec.process.cwd.clone()));
     steps.push(Step::PivotRoot);
     if spec.process.terminal {
-        steps.push(Step::Terminal { uid: spec.process.uid });
+        let console = Console::Container;
+        steps.push(Step::Terminal { uid: spec.process.uid, console });
     }
     if spec.read_only_root {
         steps.push(Step::ReadOnlyRoot);
     }
-    process_steps(spec, environment, &mut steps)?;
     let process = &spec.process;
+    let filtered = filter(&process.seccomp, process.capabilities)?;
+    let may_set_groups = environment.id_map != Some(IdMap::Single);
+    process_steps(process, filtered, may_set_groups, &mut steps)?;
     let launcher = exec::sealed_program(crate::sys::init::INIT)?;
     let role = if process.init { Role::Init } else { Role::Launcher };
     let program = Program::new(&process.args, &process.env, (launcher, role))?;
@@ -163,12 +169,14 @@ fn device_steps(
     Ok(())
 }
 
-fn process_steps(
-    spec: &RuntimeSpec,
-    environment: &Environment<'_>,
+/// What makes a process no more than `process` may be. `may_set_groups` is
+/// whether the user namespace allows setgroups(2).
+pub(super) fn process_steps(
+    process: &ProcessSpec,
+    filter: Vec<Instruction>,
+    may_set_groups: bool,
     steps: &mut Vec<Step>,
 ) -> Result<()> {
-    let process = &spec.process;
     for limit in &process.rlimits {
         let resource = resource(limit.resource)?;
         steps.push(Step::Limit { resource, soft: limit.soft, hard: limit.hard });
@@ -176,16 +184,15 @@ fn process_steps(
     if process.personality_32bit {
         steps.push(Step::Personality32);
     }
-    let single = environment.id_map == Some(IdMap::Single);
     steps.push(Step::CloseDescriptors(process.keep_descriptors.clone()));
     steps.push(Step::Credentials(Credentials {
         uid: process.uid,
         gid: process.gid,
-        groups: (!single).then(|| process.groups.clone()),
+        groups: may_set_groups.then(|| process.groups.clone()),
         umask: process.umask,
         capabilities: process.capabilities,
         no_new_privileges: process.no_new_privileges,
-        filter: filter(&process.seccomp, process.capabilities)?,
+        filter,
     }));
     // A change of user clears the signal (prctl(2), PR_SET_PDEATHSIG).
     if (process.uid, process.gid) != (0, 0) {
@@ -230,7 +237,7 @@ fn resource(number: u32) -> Result<Resource> {
 }
 
 /// The filter of `spec` for a process with `capabilities`; empty for none.
-fn filter(spec: &SeccompSpec, capabilities: CapabilitySet) -> Result<Vec<Instruction>> {
+pub(super) fn filter(spec: &SeccompSpec, capabilities: CapabilitySet) -> Result<Vec<Instruction>> {
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let kernel = KernelVersion::from_release(&release).unwrap_or(Subject::USUAL.kernel);
     let subject = Subject { capabilities, kernel };

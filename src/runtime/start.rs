@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::sys::process::{self, Child};
 
 use super::channel::{self, Report};
+use super::exec::Program;
 use super::plan::Plan;
 use super::step::{Place, Progress, Step};
 
@@ -56,7 +57,7 @@ pub fn start(plan: Plan) -> Result<Started, StartError> {
     let Some(parent) = others else {
         return Err(fail(std::io::Error::from_raw_os_error(libc::EBADF)));
     };
-    let result = wait(&plan, &parent);
+    let result = wait(&plan.steps, &plan.program, &parent);
     match result {
         Ok(terminal) => Ok(Started { pid: child.pid, pidfd: child.pidfd, terminal }),
         Err(error) => {
@@ -66,50 +67,66 @@ pub fn start(plan: Plan) -> Result<Started, StartError> {
     }
 }
 
-/// The first process: every step, then the program. Does not return to the
-/// caller's code; the number is its exit status when all has failed.
+/// The first process. Does not return to the caller's code; the number is its
+/// exit status when all has failed.
 fn run(plan: &Plan, socket: OwnedFd) -> i32 {
-    let mut progress = Progress::new(socket);
     process::reset_signals();
     // Between here and execve(2) the process holds descriptors of the host.
     // Nothing else lives in the namespaces yet, and this keeps whoever joins
     // them from looking.
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-    for (number, step) in (0..).zip(&plan.steps) {
+    perform(&plan.steps, &plan.program, Progress::new(socket))
+}
+
+/// Takes every step, then executes the program; returns only if one of them
+/// failed, which the parent has been told then.
+pub(super) fn perform(steps: &[Step], program: &Program, mut progress: Progress) -> i32 {
+    for (number, step) in (0..).zip(steps) {
         if let Err(errno) = step.run(&mut progress) {
             channel::send_failure(&progress.parent, number, errno.raw_os_error());
             return 1;
         }
     }
-    let errno = plan.program.execute(&progress.parent);
+    let errno = program.execute(&progress.parent);
     channel::send_exec_failure(&progress.parent, errno as i32);
     1
 }
 
-/// Reads reports until the program runs.
-fn wait(plan: &Plan, socket: &OwnedFd) -> Result<Option<OwnedFd>, StartError> {
+/// Reads the reports of a process that does [`perform`] until its program
+/// runs; the master of its terminal, if it made one.
+pub(super) fn wait(
+    steps: &[Step],
+    program: &Program,
+    socket: &OwnedFd,
+) -> Result<Option<OwnedFd>, StartError> {
     let mut terminal = None;
+    // Once the sealed program runs, a hostile process beside it may have taken
+    // the socket: no second terminal, and none that was not asked for.
+    let mut expected = steps.iter().any(|step| matches!(step, Step::Terminal { .. }));
     loop {
         let report = channel::receive_report(socket.as_fd()).map_err(|error| {
             StartError::Setup(Error::io_named("cannot hear from the container", error))
         })?;
         match report {
             Report::End => return Ok(terminal),
-            Report::Terminal(master) => terminal = Some(master),
-            Report::ExecFailed(errno) => return Err(explain_exec(plan, Errno::from_raw(errno))),
+            Report::Terminal(master) if std::mem::take(&mut expected) => terminal = Some(master),
+            Report::Terminal(_) => {}
+            Report::ExecFailed(errno) => {
+                return Err(explain_exec(program, Errno::from_raw(errno)));
+            }
             Report::StepFailed(number, errno) => {
-                return Err(StartError::Setup(explain_step(plan, number, errno)));
+                return Err(StartError::Setup(explain_step(steps, number, errno)));
             }
         }
     }
 }
 
-fn explain_step(plan: &Plan, number: u32, errno: i32) -> Error {
-    let step = plan.steps.get(number as usize).map(ToString::to_string).unwrap_or_default();
+fn explain_step(steps: &[Step], number: u32, errno: i32) -> Error {
+    let step = steps.get(number as usize).map(ToString::to_string).unwrap_or_default();
     let errno_is_link = errno == libc::ELOOP;
     let errno = std::io::Error::from_raw_os_error(errno);
     let error = Error::io_named(format!("cannot {step}"), errno);
-    match plan.steps.get(number as usize) {
+    match steps.get(number as usize) {
         Some(Step::Limit { .. }) => {
             error.hint("only a privileged user can raise a hard limit; ask for less, or for none")
         }
@@ -120,8 +137,8 @@ fn explain_step(plan: &Plan, number: u32, errno: i32) -> Error {
     }
 }
 
-fn explain_exec(plan: &Plan, errno: Errno) -> StartError {
-    let command = plan.program.command();
+fn explain_exec(program: &Program, errno: Errno) -> StartError {
+    let command = program.command();
     let error = |text: String| Error::new(Kind::NotFound, text);
     match errno {
         Errno::ENOENT if command.contains('/') => StartError::NotFound(
@@ -143,7 +160,7 @@ fn explain_exec(plan: &Plan, errno: Errno) -> StartError {
     }
 }
 
-fn reap(child: &Child) {
+pub(super) fn reap(child: &Child) {
     // It has reported a failure and exits; if it does not, it is killed.
     let _ = rustix::process::pidfd_send_signal(&child.pidfd, rustix::process::Signal::KILL);
     let _ = nix::sys::wait::waitpid(child.pid, None);

@@ -22,6 +22,7 @@ use crate::sys::net;
 use crate::sys::process::{self, exit_now};
 
 use super::credentials::Credentials;
+use super::terminal::Console;
 use super::{channel, source, terminal};
 
 /// linux/personality.h.
@@ -48,6 +49,8 @@ pub enum Step {
         /// Any directory; it is covered in this namespace only.
         at: PathBuf,
     },
+    /// Take this process's root as it is.
+    OpenRoot,
     /// Hang a mount upon a path in the root.
     Attach {
         /// What.
@@ -63,6 +66,8 @@ pub enum Step {
     ReadOnly(PathBuf),
     /// Open the working directory, created if missing.
     WorkingDirectory(PathBuf),
+    /// Change to a directory that must be there.
+    EnterDirectory(PathBuf),
     /// Make the rootfs the root and forget the host's.
     PivotRoot,
     /// Make the root mount read-only.
@@ -71,6 +76,8 @@ pub enum Step {
     Terminal {
         /// Who owns the slave.
         uid: u32,
+        /// What else it is.
+        console: Console,
     },
     /// Set a resource limit.
     Limit {
@@ -156,6 +163,7 @@ impl Step {
                 mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
             }
             Self::AttachRoot { mount, at } => attach_root(mount.as_fd(), at, progress),
+            Self::OpenRoot => open_root(rustix::fs::CWD, "/", progress),
             Self::Attach { mount, target, place } => {
                 let rootfs = progress.rootfs()?;
                 let target = match place {
@@ -171,13 +179,17 @@ impl Step {
                 let dir = progress.rootfs()?.ensure_dir(path);
                 rustix::process::fchdir(dir.map_err(|error| errno_of_chain(&error))?)
             }
+            Self::EnterDirectory(path) => {
+                let dir = progress.rootfs()?.locate(path);
+                rustix::process::fchdir(dir.map_err(|error| errno_of_chain(&error))?)
+            }
             Self::PivotRoot => pivot_root(progress.rootfs()?),
             Self::ReadOnlyRoot => {
                 let root = progress.rootfs()?.root();
                 change(root.as_fd(), READ_ONLY)
             }
-            Self::Terminal { uid } => {
-                let master = terminal::open(progress.rootfs()?, *uid)?;
+            Self::Terminal { uid, console } => {
+                let master = terminal::open(progress.rootfs()?, *uid, *console)?;
                 channel::send_terminal(&progress.parent, master.as_fd())
                     .map_err(|error| errno_of(&error))
             }
@@ -206,12 +218,13 @@ impl fmt::Display for Step {
             Self::AttachRoot { at, .. } => {
                 write!(f, "attach the root filesystem at {}", at.display())
             }
+            Self::OpenRoot => f.write_str("open the root filesystem"),
             Self::Attach { mount, target, .. } => {
                 write!(f, "mount {mount} at {} in the container", target.display())
             }
             Self::Mask(path) => write!(f, "mask {}", path.display()),
             Self::ReadOnly(path) => write!(f, "make {} read-only", path.display()),
-            Self::WorkingDirectory(path) => {
+            Self::WorkingDirectory(path) | Self::EnterDirectory(path) => {
                 write!(f, "change to the working directory {}", path.display())
             }
             Self::PivotRoot => f.write_str("change the root"),
@@ -288,8 +301,12 @@ fn attach_root(mount: BorrowedFd<'_>, at: &Path, progress: &mut Progress) -> Res
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let target = rustix::fs::open(at, flags, Mode::empty())?;
     source::attach(mount, target.as_fd())?;
+    open_root(mount, ".", progress)
+}
+
+fn open_root(at: BorrowedFd<'_>, path: &str, progress: &mut Progress) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::openat(mount, ".", flags, Mode::empty())?;
+    let root = rustix::fs::openat(at, path, flags, Mode::empty())?;
     progress.rootfs = Some(Rootfs::new(Dir::from((root, PathBuf::from("/")))));
     Ok(())
 }

@@ -11,13 +11,22 @@ use rustix::pty::OpenptFlags;
 
 use crate::fs::Rootfs;
 
+/// What else the terminal is, beside the stdio of one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Console {
+    /// The container's `/dev/console`.
+    Container,
+    /// Nothing: the container has its own.
+    None,
+}
+
 /// Opens a terminal, makes its slave the controlling terminal and stdio of
 /// this process, gives it to `uid`, and returns the master. Must run in a new
 /// session.
 ///
 /// # Errors
 /// Those of the system calls.
-pub fn open(rootfs: &Rootfs, uid: u32) -> Result<OwnedFd, Errno> {
+pub fn open(rootfs: &Rootfs, uid: u32, console: Console) -> Result<OwnedFd, Errno> {
     // Resolved inside the root: `/dev` may be a link in a hostile image.
     let pts = rootfs.open_dir(Path::new("/dev/pts")).map_err(|_| Errno::NOENT)?;
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
@@ -32,7 +41,9 @@ pub fn open(rootfs: &Rootfs, uid: u32) -> Result<OwnedFd, Errno> {
     rustix::stdio::dup2_stdin(&slave)?;
     rustix::stdio::dup2_stdout(&slave)?;
     rustix::stdio::dup2_stderr(&slave)?;
-    bind_console(rootfs, &slave);
+    if console == Console::Container {
+        bind_console(rootfs, &slave);
+    }
     Ok(master)
 }
 

@@ -90,12 +90,31 @@ pub struct Child {
 /// Those of clone(2), and [`ensure_single_threaded`]'s.
 pub fn clone(namespaces: Namespaces, child: impl FnOnce() -> i32) -> io::Result<Child> {
     ensure_single_threaded()?;
-    let flags = namespaces.flags | libc::CLONE_PIDFD | libc::SIGCHLD;
+    clone_with(namespaces.flags, child)
+}
+
+/// As [`clone()`] without new namespaces, but the child is a child of this
+/// process's parent, who must reap it (clone(2), `CLONE_PARENT`). `/proc` is
+/// not looked at: it may be a container's.
+///
+/// Only for a child that [`fork`] or [`clone()`] made, and that has started no
+/// thread.
+///
+/// # Errors
+/// Those of clone(2): `ENOMEM` where the first process of the PID namespace
+/// has ended.
+pub fn clone_sibling(child: impl FnOnce() -> i32) -> io::Result<Child> {
+    clone_with(libc::CLONE_PARENT, child)
+}
+
+fn clone_with(flags: libc::c_int, child: impl FnOnce() -> i32) -> io::Result<Child> {
+    let flags = flags | libc::CLONE_PIDFD | libc::SIGCHLD;
     let mut pidfd: RawFd = -1;
     // SAFETY: without CLONE_VM and with a null stack this is fork with flags:
-    // the child goes on with a copy of this stack. The kernel writes one
-    // descriptor to `pidfd`, the third argument on x86-64 and arm64 alike;
-    // the other arguments are not read without their flags.
+    // the child goes on with a copy of this stack, in a process that has one
+    // thread. The kernel writes one descriptor to `pidfd`, the third argument
+    // on x86-64 and arm64 alike; the other arguments are not read without
+    // their flags.
     let pid = unsafe {
         libc::syscall(
             libc::SYS_clone,
@@ -115,6 +134,27 @@ pub fn clone(namespaces: Namespaces, child: impl FnOnce() -> i32) -> io::Result<
             pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
         }),
     }
+}
+
+/// Moves this process into those `namespaces` that the process behind `pidfd`
+/// is in, and its future children into its PID namespace (setns(2)). With the
+/// mount namespace come its root and working directory.
+///
+/// # Errors
+/// Those of setns(2): `ESRCH` if the process has ended.
+pub fn join(pidfd: BorrowedFd<'_>, namespaces: Namespaces) -> io::Result<()> {
+    let flags = nix::sched::CloneFlags::from_bits_retain(namespaces.flags);
+    Ok(nix::sched::setns(pidfd, flags)?)
+}
+
+/// True if the process behind `pidfd` has ended, or does within `limit`.
+///
+/// # Errors
+/// Those of poll(2).
+pub fn has_ended(pidfd: BorrowedFd<'_>, limit: std::time::Duration) -> io::Result<bool> {
+    let mut fds = [rustix::event::PollFd::from_borrowed_fd(pidfd, rustix::event::PollFlags::IN)];
+    let limit = limit.try_into().map_err(io::Error::other)?;
+    Ok(rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&limit)))? > 0)
 }
 
 /// Sends signal `number`, which may be a real-time one, to the process behind
@@ -201,14 +241,29 @@ pub fn close_on_exec_except(keep: &[RawFd]) -> io::Result<()> {
 /// caller's pipes waiting meanwhile. Whatever owns one of them must not be used
 /// or dropped after.
 pub fn close_all_except(kept: BorrowedFd<'_>) {
+    close_from_except(0, &[kept]);
+}
+
+/// Closes every descriptor from number `first` on but `kept`. Whatever owns
+/// one of them must not be used or dropped after: for forked children.
+pub fn close_from_except(first: u32, kept: &[BorrowedFd<'_>]) {
     // A descriptor is never negative.
-    let kept = kept.as_raw_fd().unsigned_abs();
-    let below = kept.checked_sub(1).map(|last| (0, last));
-    for (first, last) in below.into_iter().chain([(kept + 1, u32::MAX)]) {
-        // SAFETY: the caller leaves by `exit_now` without touching their
-        // owners. It fails only before Linux 5.9, and then closes nothing.
-        unsafe { libc::syscall(libc::SYS_close_range, first, last, 0_u32) };
+    let mut kept: Vec<u32> = kept.iter().map(|fd| fd.as_raw_fd().unsigned_abs()).collect();
+    kept.sort_unstable();
+    let mut next = first;
+    for number in kept.into_iter().filter(|number| *number >= first) {
+        if number > next {
+            close_range(next, number - 1);
+        }
+        next = number + 1;
     }
+    close_range(next, u32::MAX);
+}
+
+fn close_range(first: u32, last: u32) {
+    // SAFETY: the callers of the two functions above promise that nobody uses
+    // what is closed. It fails only before Linux 5.9, and then closes nothing.
+    unsafe { libc::syscall(libc::SYS_close_range, first, last, 0_u32) };
 }
 
 /// Sets the parent-death signal: this process gets SIGKILL when its parent

@@ -3,6 +3,7 @@
 mod cp;
 mod diff;
 mod events;
+mod exec;
 mod export;
 mod hostile;
 mod image_inspect;

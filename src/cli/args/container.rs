@@ -19,6 +19,7 @@ use crate::runtime::capability::Selection;
 
 use super::container_filter::parse_ps_filter;
 use super::copy::{Copy, Diff};
+use super::exec::{Exec, Top};
 use super::image::{Export, InspectFormatFlag};
 use super::lifecycle::{Kill, Prune, Rename, Restart, Rm, Start, Stop, Wait};
 use super::logs::Logs;
@@ -27,6 +28,8 @@ use super::logs::Logs;
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum ContainerVerb {
     Run(Box<Run>),
+    Exec(Exec),
+    Top(Top),
     Create(Box<Create>),
     Start(Start),
     Stop(Stop),

@@ -6,6 +6,7 @@ mod container_filter;
 pub(super) mod copy;
 pub(super) mod events;
 mod excludes;
+pub(super) mod exec;
 mod filter;
 pub(super) mod image;
 mod image_filter;
@@ -24,6 +25,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use container::{ContainerVerb, Create, Ps, Run};
 use copy::{Copy, Diff};
 use events::{Events, SystemVerb};
+use exec::{Exec, Top};
 use image::{Export, ImageVerb, Images, Inspect, RemoveImages, Save, Tag};
 use import::Import;
 use lifecycle::{Kill, Rename, Restart, Rm, Start, Stop, Wait};
@@ -78,6 +80,8 @@ pub(super) enum Verb {
     Volume(VolumeVerb),
     Shell(Box<Shell>),
     Run(Box<Run>),
+    Exec(Exec),
+    Top(Top),
     Create(Box<Create>),
     Start(Start),
     Stop(Stop),

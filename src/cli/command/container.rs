@@ -6,14 +6,16 @@ use crate::engine::Engine;
 use crate::error::Result;
 
 use super::{
-    cp, create, diff, export, inspect, kill, logs, prune, ps, rename, restart, rm, run, start,
-    stop, wait,
+    cp, create, diff, exec, export, inspect, kill, logs, prune, ps, rename, restart, rm, run,
+    start, stop, top, wait,
 };
 
 /// Does what the verb says.
 pub(in crate::cli) fn run(engine: &Engine, verb: ContainerVerb) -> Result<i32> {
     match verb {
         ContainerVerb::Run(arguments) => run::run(engine, *arguments),
+        ContainerVerb::Exec(arguments) => exec::run(engine, arguments),
+        ContainerVerb::Top(arguments) => top::run(engine, &arguments),
         ContainerVerb::Create(arguments) => create::run(engine, *arguments),
         ContainerVerb::Start(arguments) => start::run(engine, &arguments),
         ContainerVerb::Stop(arguments) => stop::run(engine, &arguments),

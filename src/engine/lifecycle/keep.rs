@@ -10,8 +10,9 @@ use crate::error::{Error, Result};
 use crate::fs::Timestamp;
 use crate::monitor::{self, Ending, FailedStage, Failure};
 use crate::mount::Mount;
+use crate::runtime::join::ProcessId;
 use crate::runtime::plan::Plan;
-use crate::runtime::start::{self, StartError};
+use crate::runtime::start::{self, StartError, Started};
 use crate::store::{ContainerState, EphemeralSnapshot, Event, Store};
 use crate::sys::process;
 
@@ -86,16 +87,19 @@ impl Keeping<'_> {
     /// # Errors
     /// How far it came; nothing is left running.
     pub(in crate::engine) fn start(&self, plan: Plan) -> Result<monitor::Running, Failure> {
-        let started = start_plan(plan).inspect_err(|failure| self.note_failure(failure))?;
+        let started =
+            to_monitor(start::start(plan)).inspect_err(|failure| self.note_failure(failure))?;
         let now = Timestamp::now();
         self.started.set(Some(now));
         let pid = started.pid.as_raw().cast_unsigned();
         let noted = self.note_start(now).and_then(|()| {
+            let process = ProcessId::of(pid)?;
             self.claim.publish(|claimed| {
                 *claimed = Running {
                     name: claimed.name.clone(),
                     started: now.seconds,
                     pid: Some(pid),
+                    pid_start: process.map(|process| process.start),
                     ..self.running.clone()
                 };
             })
@@ -205,8 +209,11 @@ pub(super) fn event(running: &Running, action: &str, more: &[(&str, String)]) ->
     Event::container(action, &running.id, labels.chain([image, name]).chain(more))
 }
 
-fn start_plan(plan: Plan) -> Result<monitor::Running, Failure> {
-    match start::start(plan) {
+/// What was started, as the monitor takes it over.
+pub(in crate::engine) fn to_monitor(
+    started: Result<Started, StartError>,
+) -> Result<monitor::Running, Failure> {
+    match started {
         Ok(started) => Ok(monitor::Running {
             pid: started.pid,
             pidfd: started.pidfd,

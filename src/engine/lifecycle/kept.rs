@@ -108,6 +108,8 @@ impl KeptSpec {
             command: self.command.clone(),
             started: Timestamp::now().seconds,
             pid: None,
+            pid_start: None,
+            process: None,
             labels: self.labels.clone(),
             stop_signal: self.stop_signal.map(Signal::number),
             stop_timeout: self.stop_timeout,

@@ -35,7 +35,7 @@ pub use remove::RemoveRunning;
 pub use start::{Attach, StartedContainer};
 pub use stop::StopOptions;
 
-pub(super) use keep::{Keeping, Place};
+pub(super) use keep::{Keeping, Place, to_monitor};
 pub(super) use kept::KeptSpec;
 
 use crate::error::{Error, Kind, Result};
