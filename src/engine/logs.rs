@@ -64,6 +64,8 @@ impl ContainerLogs<'_> {
     pub fn wait(&mut self, output: BorrowedFd<'_>) -> Result<bool> {
         let Some(reader) = &mut self.reader else { return Ok(false) };
         let (run, id) = (&self.engine.settings.store.run, &self.id);
-        reader.wait(output, || Ok(running::list(run)?.iter().any(|running| running.id == *id)))
+        reader.wait(output, || {
+            Ok(running::list_claimed(run)?.iter().any(|running| running.id == *id))
+        })
     }
 }

@@ -15,7 +15,8 @@ impl Engine {
         // Layers may belong to IDs that only the user namespace may remove.
         self.host()?;
         let store = self.store_with("image", image)?;
-        let running: Vec<RunningContainer> = running::list(&self.settings.store.run)?
+        // One whose program has begun may not be listed as running yet.
+        let running: Vec<RunningContainer> = running::list_claimed(&self.settings.store.run)?
             .into_iter()
             .filter_map(|container| {
                 let name = container.name.to_string();
