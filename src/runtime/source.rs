@@ -7,9 +7,8 @@
 //! nodes, and the host's disks. So every mount that a node can be made in, or
 //! come along in, has `nodev`; in a user namespace the kernel sees to it.
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
@@ -20,10 +19,11 @@ use rustix::mount::{
 };
 
 use crate::error::{Error, Result};
-use crate::mount::{Mount, Overlay};
+use crate::mount::Mount;
 use crate::sys::mount::{MountAttributes, NO_DEVICES, READ_ONLY, set_attributes};
 
 use super::idmap::{self, UserNamespace};
+use super::overlay;
 use super::spec::{Access, HostOwner, Links, Propagation};
 use super::step::c_string;
 
@@ -85,65 +85,7 @@ pub fn rootfs(mount: &Mount, user_namespace: UserNamespace) -> Result<OwnedFd> {
             set_read_only(tree.as_fd(), source, access)?;
             Ok(tree)
         }
-        Mount::Overlay(overlay) => mount_overlay(overlay, user_namespace)
-            .map_err(|error| explain_overlay(error, user_namespace)),
-    }
-}
-
-fn mount_overlay(overlay: &Overlay, user_namespace: UserNamespace) -> Result<OwnedFd, Errno> {
-    let context = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    let set = |key: &CStr, value: &OsStr| fsconfig_set_string(context.as_fd(), key, value);
-    // One option a layer (Linux 6.5) has neither escapes nor a length limit.
-    let one_by_one = overlay.lower.iter().try_for_each(|layer| set(c"lowerdir+", layer.as_ref()));
-    match one_by_one {
-        Ok(()) => {}
-        Err(Errno::INVAL) => set(c"lowerdir", &joined(overlay))?,
-        Err(error) => return Err(error),
-    }
-    if let Some(upper) = &overlay.upper {
-        set(c"upperdir", upper.upper.as_ref())?;
-        set(c"workdir", upper.work.as_ref())?;
-        if upper.volatile {
-            // Linux 5.10; without it the mount only syncs more.
-            let _ = fsconfig_set_flag(context.as_fd(), c"volatile");
-        }
-    }
-    if user_namespace == UserNamespace::Entered {
-        // trusted.* attributes belong to the initial user namespace.
-        fsconfig_set_flag(context.as_fd(), c"userxattr")?;
-    }
-    fsconfig_create(context.as_fd())?;
-    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_NODEV)
-}
-
-/// The layers in one option: `:` separates, `\` escapes.
-fn joined(overlay: &Overlay) -> std::ffi::OsString {
-    let mut bytes = Vec::new();
-    for layer in &overlay.lower {
-        if !bytes.is_empty() {
-            bytes.push(b':');
-        }
-        for &byte in layer.as_os_str().as_bytes() {
-            if byte == b':' || byte == b'\\' {
-                bytes.push(b'\\');
-            }
-            bytes.push(byte);
-        }
-    }
-    OsStr::from_bytes(&bytes).to_owned()
-}
-
-fn explain_overlay(error: Errno, user_namespace: UserNamespace) -> Error {
-    let failed = Error::io_named("cannot mount the overlay of the root filesystem", error);
-    match error {
-        Errno::NODEV => failed.hint("the kernel has no overlayfs: modprobe overlay"),
-        Errno::PERM if user_namespace == UserNamespace::Entered => failed
-            .hint("overlayfs in a user namespace needs Linux 5.11 or later; run as root otherwise"),
-        Errno::INVAL => failed.hint(
-            "the store must lie on a file system that can hold an overlay's upper directory \
-             (ext4, xfs, btrfs, tmpfs; not NFS, not another overlay): choose one with --root",
-        ),
-        _ => failed,
+        Mount::Overlay(overlay) => overlay::mount(overlay, user_namespace),
     }
 }
 
