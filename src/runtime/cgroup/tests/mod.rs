@@ -2,6 +2,7 @@
 //! it, v1 in the host's own trees.
 
 mod bare;
+mod host;
 mod legacy;
 mod plan;
 mod room;

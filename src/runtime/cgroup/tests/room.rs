@@ -20,6 +20,13 @@ pub struct Room {
 }
 
 impl Room {
+    /// In the trees that containers use; `None`, said in one line, where there
+    /// are none.
+    pub fn host(test: &str) -> Option<Self> {
+        let version = Hierarchy::detect(Path::new("/store")).map(|found| found.version());
+        Self::new((test, version.unwrap_or(Version::V2)), Hierarchy::detect)
+    }
+
     /// In the host's v1 trees; `None`, said in one line, where there are none.
     pub fn legacy(test: &str) -> Option<Self> {
         Self::new((test, Version::V1), Hierarchy::detect)
@@ -83,6 +90,11 @@ impl Room {
         self.children.push(child);
         attached.unwrap();
         self.children.last_mut().unwrap()
+    }
+
+    /// The content of the file that is called so on v1, and so on v2.
+    pub fn content_of(&self, controller: Controller, [v1, v2]: [&str; 2]) -> String {
+        self.content(controller, if self.hierarchy.version() == Version::V1 { v1 } else { v2 })
     }
 
     pub fn content(&self, controller: Controller, file: &str) -> String {
