@@ -70,7 +70,7 @@ pub use shell::ShellRequest;
 pub use tar_output::TarOutput;
 pub use top::{PrintedProcesses, ProcessSummary};
 pub use volumes::{
-    OwnVolumes, PruneScope, PrunedVolumes, VolumeDetails, VolumeFilter, VolumeRequest,
+    OwnVolumes, PruneScope, PrunedVolumes, VolumeDetails, VolumeFilter, VolumeRequest, VolumesFrom,
 };
 
 /// Something that the user should know and that is no error.

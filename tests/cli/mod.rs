@@ -24,3 +24,4 @@ mod shell;
 mod sudo;
 mod terminal;
 mod volume;
+mod volumes_from;

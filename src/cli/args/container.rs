@@ -13,7 +13,7 @@ use crate::engine::options::security::SecurityOption;
 use crate::engine::options::signal::Signal;
 use crate::engine::options::ulimit::Ulimit;
 use crate::engine::options::user::UserSpec;
-use crate::engine::{ContainerFilter, ContainerOptions, Label};
+use crate::engine::{ContainerFilter, ContainerOptions, Label, VolumesFrom};
 use crate::id::ContainerName;
 use crate::runtime::capability::Selection;
 
@@ -159,6 +159,9 @@ pub(in crate::cli) struct NewContainer {
     /// Mount type=bind|volume|tmpfs,source=...,target=...[,readonly]
     #[arg(long, value_name = "MOUNT", value_parser = parse_mount)]
     pub mount: Vec<MountOption>,
+    /// Mount what another container has mounted: CONTAINER[:ro|rw]
+    #[arg(long, value_name = "CONTAINER")]
+    pub volumes_from: Vec<VolumesFrom>,
     /// Give the container a label
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     pub label: Vec<Label>,

@@ -4,6 +4,7 @@
 
 mod attach;
 mod copy;
+mod inherit;
 mod local;
 mod transfer;
 
@@ -20,7 +21,10 @@ use crate::store::{Store, VolumeRecord, VolumeUser};
 
 use super::{Engine, usage};
 
+pub use inherit::VolumesFrom;
+
 pub(super) use attach::{AttachedVolumes, with_image_volumes};
+pub(super) use inherit::InheritedMounts;
 use local::LocalVolume;
 
 /// A volume that is to be made.
