@@ -62,7 +62,7 @@ pub use lifecycle::{
 };
 pub use logs::ContainerLogs;
 pub use profiles::ProfileSummary;
-pub use request::{ContainerOptions, Terminal};
+pub use request::{ContainerOptions, ContainerRequest, Terminal};
 pub use run::RunRequest;
 pub use save::SaveTarget;
 pub use settings::Settings;
@@ -70,7 +70,7 @@ pub use shell::ShellRequest;
 pub use tar_output::TarOutput;
 pub use top::{PrintedProcesses, ProcessSummary};
 pub use volumes::{
-    OwnVolumes, PruneScope, PrunedVolumes, VolumeDetails, VolumeFilter, VolumeRequest, VolumesFrom,
+    MountOrigin, MountPoint, OwnVolumes, PruneScope, PrunedVolumes, VolumeDetails, VolumeFilter, VolumeRequest, VolumesFrom,
 };
 
 /// Something that the user should know and that is no error.

@@ -20,6 +20,7 @@ mod project;
 mod reference;
 mod run;
 mod save;
+mod seed;
 mod shell;
 mod sudo;
 mod terminal;

@@ -182,11 +182,8 @@ mod tests {
     #[test]
     fn an_anonymous_volume_is_lent_by_its_name_and_memory_is_not() {
         let request = |option| MountRequest { option, owner: None, links: Links::Follow };
-        let used = VolumeUse {
-            volume: "abc".parse().unwrap(),
-            target: "/db".into(),
-            read_only: false,
-        };
+        let used =
+            VolumeUse { volume: "abc".parse().unwrap(), target: "/db".into(), read_only: false };
         let lend = |option| lent(request(option), std::slice::from_ref(&used));
         let db = lend(parse_volume("/db").unwrap()).unwrap().unwrap();
         assert_eq!(db.option, parse_volume("abc:/db:nocopy").unwrap());

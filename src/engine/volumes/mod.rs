@@ -6,6 +6,7 @@ mod attach;
 mod copy;
 mod inherit;
 mod local;
+mod point;
 mod transfer;
 
 #[cfg(test)]
@@ -22,6 +23,7 @@ use crate::store::{Store, VolumeRecord, VolumeUser};
 use super::{Engine, usage};
 
 pub use inherit::VolumesFrom;
+pub use point::{MountOrigin, MountPoint};
 
 pub(super) use attach::{AttachedVolumes, with_image_volumes};
 pub(super) use inherit::InheritedMounts;
