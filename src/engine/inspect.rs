@@ -4,6 +4,7 @@
 use crate::digest::ImageId;
 use crate::error::{Error, Kind, Result};
 use crate::fs::Timestamp;
+use crate::id::ContainerId;
 use crate::mount::Mount;
 use crate::platform::Platform;
 use crate::store::{ContainerRecord, ImageRecord, Store};
@@ -178,7 +179,9 @@ impl Engine {
     fn details(&self, summary: ContainerSummary, spec: KeptSpec) -> Result<ContainerDetails> {
         let request = spec.request(summary.name.as_str()).ok();
         let mounts = match &request {
-            Some(request) => self.mount_points(&summary.id, request)?,
+            Some(request) => {
+                self.mount_points(request, &self.volume_uses(&summary.id, request)?)?
+            }
             None => Vec::new(),
         };
         Ok(ContainerDetails {
@@ -195,6 +198,20 @@ impl Engine {
             mounts,
             root: None,
         })
+    }
+
+    /// The size of the files of the container `id`; `None` of one that is not
+    /// kept.
+    ///
+    /// # Errors
+    /// Those of the store and of its files.
+    pub fn size_of_container(&self, id: &ContainerId) -> Result<Option<ContainerSize>> {
+        let Some(store) = self.existing_store()? else { return Ok(None) };
+        match store.container(id.as_str()) {
+            Ok(record) => self.container_size(store, &record).map(Some),
+            Err(error) if error.kind() == Kind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn container_size(&self, store: &Store, record: &ContainerRecord) -> Result<ContainerSize> {

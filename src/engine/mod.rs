@@ -57,7 +57,7 @@ pub use import::{ImportOutcome, ImportRequest, ImportSource, ImportStart};
 pub use inspect::{ContainerDetails, ContainerSize, ImageDetails, Inspected, ObjectKind, Sizes};
 pub use launch::Ended;
 pub use lifecycle::{
-    Attach, ContainerFilter, Label, Launched, LifecycleOptions, RemoveRunning, StartedContainer,
+    Attach, ContainerFilter, ContainerResources, Label, Launched, LifecycleOptions, RemoveRunning, StartedContainer,
     StatusFilter, StopOptions,
 };
 pub use logs::ContainerLogs;

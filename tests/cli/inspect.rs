@@ -6,6 +6,7 @@ use std::process::{Child, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::harness::process::eventually;
 use crate::harness::{Room, for_everyone};
 
 /// Imports a rootfs as `base`; returns the image's ID.
@@ -143,6 +144,10 @@ for_everyone! {
         assert_eq!(found["State"]["Status"], "created");
         assert_eq!(found["State"]["Error"], "");
         assert_eq!((&found["Path"], &found["Args"]), (&json!("sh"), &json!(["-c", "true"])));
+    }
+
+    fn what_nobody_asked_for_is_null(room) {
+        base(room);
         room.envbox(&["create", "--name", "bare", "base", "/none"]).succeeds();
         room.envbox(&["start", "bare"]).exits(1);
         let found = room.envbox(&["inspect", "bare"]).succeeds().json()[0].clone();
@@ -163,6 +168,10 @@ for_everyone! {
         for (name, more) in [("kept", &[][..]), ("gone", &["--rm"])] {
             let words = [&["run", "--name", name], more, &flags, &["base", "sh", "-c", line]].concat();
             let running = started(room, &words);
+            // It may print before its file is written.
+            eventually("it is listed", || {
+                !room.envbox(&["ps", "-q", "-f", &format!("name={name}")]).stdout().is_empty()
+            });
             let source = room.path().join("store/volumes/data/data");
             let mounts = format!("{}:/data /etc:/host ", source.display());
             for (template, expected) in [

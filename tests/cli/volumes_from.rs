@@ -1,5 +1,6 @@
 //! `--volumes-from`: a container has what another one has.
 
+use crate::harness::process::eventually;
 use crate::harness::{Output, Room, for_everyone};
 
 /// Imports an image with a file at `/dbdata` as `base`.
@@ -85,6 +86,10 @@ for_everyone! {
             "/own", "--volumes-from", "busy", "base", "sh"]);
         terminal.line("echo mine >/own/mine; echo rea''dy");
         terminal.expect("ready");
+        // It may print before its file is written.
+        eventually("it is listed", || {
+            !room.envbox(&["ps", "-q", "-f", "name=front"]).stdout().is_empty()
+        });
         let from = ["--volumes-from", "front"];
         line(room, &from, "cat /own/mine /src/main.c /dbdata/of-the-image").succeeds()
             .says("mine\nint\nimage\n");

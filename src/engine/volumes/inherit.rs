@@ -93,11 +93,7 @@ impl Engine {
 
     fn lendable(&self, found: &Found, from: &VolumesFrom) -> Result<Vec<MountRequest>> {
         let request = request_of(found)?;
-        let is_volume = |mount: &MountRequest| matches!(mount.option.kind, MountKind::Volume(_));
-        let uses = match request.mounts.iter().any(is_volume) {
-            true => self.volume_uses(&found.id)?,
-            false => Vec::new(),
-        };
+        let uses = self.volume_uses(&found.id, &request)?;
         let lent = request.mounts.into_iter().filter_map(|mount| lent(mount, &uses).transpose());
         lent.map(|mount| {
             let mut mount = mount.context(|| format!("cannot take volumes from {}", found.name))?;
@@ -107,8 +103,16 @@ impl Engine {
         .collect()
     }
 
-    /// The volumes that the container `id` has.
-    pub(in crate::engine) fn volume_uses(&self, id: &ContainerId) -> Result<Vec<VolumeUse>> {
+    /// The volumes that the container `id` has, if it has any by `request`.
+    pub(in crate::engine) fn volume_uses(
+        &self,
+        id: &ContainerId,
+        request: &ContainerRequest,
+    ) -> Result<Vec<VolumeUse>> {
+        let is_volume = |mount: &MountRequest| matches!(mount.option.kind, MountKind::Volume(_));
+        if !request.mounts.iter().any(is_volume) {
+            return Ok(Vec::new());
+        }
         let Some(store) = self.existing_store()? else { return Ok(Vec::new()) };
         let users = store.volume_users()?.into_iter();
         Ok(users.filter(|user| user.container == *id).map(|user| user.used).collect())

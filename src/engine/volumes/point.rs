@@ -8,9 +8,10 @@ use crate::engine::Engine;
 use crate::engine::options::mount::{
     Bind, MissingSource, MountKind, MountOption, Propagation, Relabel, Volume,
 };
-use crate::engine::request::{ContainerRequest, MountRequest};
+use crate::engine::request::ContainerRequest;
 use crate::error::Result;
-use crate::id::{ContainerId, VolumeName};
+use crate::id::VolumeName;
+use crate::store::VolumeUse;
 
 /// A directory or file of the host, or a volume, at a path of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,21 +46,16 @@ pub enum MountOrigin {
 }
 
 impl Engine {
-    /// What the container `id` has by `request`. A volume that was never made
-    /// is not among it.
+    /// What a container has by `request`, with `uses` as its volumes. A volume
+    /// that was never made is not among it.
     ///
     /// # Errors
     /// Those of the store.
     pub(in crate::engine) fn mount_points(
         &self,
-        id: &ContainerId,
         request: &ContainerRequest,
+        uses: &[VolumeUse],
     ) -> Result<Vec<MountPoint>> {
-        let is_volume = |mount: &MountRequest| matches!(mount.option.kind, MountKind::Volume(_));
-        let uses = match request.mounts.iter().any(is_volume) {
-            true => self.volume_uses(id)?,
-            false => Vec::new(),
-        };
         let store = self.existing_store()?;
         let points = request.mounts.iter().filter_map(|mount| {
             let option = &mount.option;

@@ -14,6 +14,8 @@ use crate::engine::{ContainerDetails, ContainerStatus, MountPoint};
 use crate::mount::Mount;
 use crate::store::{Driver, OverlayDriver};
 
+pub(in crate::cli) use network::mode as network_mode;
+
 use super::time;
 use host::Host;
 use network::Network;
