@@ -57,8 +57,8 @@ pub use import::{ImportOutcome, ImportRequest, ImportSource, ImportStart};
 pub use inspect::{ContainerDetails, ContainerSize, ImageDetails, Inspected, ObjectKind, Sizes};
 pub use launch::Ended;
 pub use lifecycle::{
-    Attach, ContainerFilter, ContainerResources, Label, Launched, LifecycleOptions, RemoveRunning, StartedContainer,
-    StatusFilter, StopOptions,
+    Attach, ContainerFilter, ContainerResources, Label, Launched, LifecycleOptions, RemoveRunning,
+    StartedContainer, StatusFilter, StopOptions,
 };
 pub use logs::ContainerLogs;
 pub use profiles::ProfileSummary;
@@ -70,7 +70,8 @@ pub use shell::ShellRequest;
 pub use tar_output::TarOutput;
 pub use top::{PrintedProcesses, ProcessSummary};
 pub use volumes::{
-    MountOrigin, MountPoint, OwnVolumes, PruneScope, PrunedVolumes, VolumeDetails, VolumeFilter, VolumeRequest, VolumesFrom,
+    MountOrigin, MountPoint, OwnVolumes, PruneScope, PrunedVolumes, VolumeDetails, VolumeFilter,
+    VolumeRequest, VolumesFrom,
 };
 
 /// Something that the user should know and that is no error.

@@ -184,7 +184,7 @@ mod tests {
         assert!(status == 0 && error.is_none());
         let secret = room.path().join("secret");
         std::fs::write(&secret, "x").unwrap();
-        std::fs::set_permissions(&secret, PermissionsExt::from_mode(0)).unwrap();
+        std::fs::set_permissions(&secret, PermissionsExt::from_mode(0o0)).unwrap();
         let (status, error) = read(&source);
         let error = error.unwrap();
         assert_eq!((status, error.kind()), (0, Kind::Denied));

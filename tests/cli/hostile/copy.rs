@@ -42,7 +42,8 @@ fn evil<'a>(room: &'a Room, link: &str) -> Attack<'a> {
     let attack = Attack::new(room);
     fs::create_dir_all(attack.rootfs("work/dir")).unwrap();
     fs::write(attack.rootfs("work/dir").join(SECRET), "inside").unwrap();
-    symlink(link.replace("OUTSIDE", text(&attack.outside(""))), attack.rootfs("work/link")).unwrap();
+    symlink(link.replace("OUTSIDE", text(&attack.outside(""))), attack.rootfs("work/link"))
+        .unwrap();
     program::install(&attack);
     attack.import(&[]);
     attack
