@@ -67,6 +67,7 @@ fn perform(arguments: &[OsString]) -> Option<i32> {
         Verb::Rm(rm) => command::rm::run(&engine, &rm),
         Verb::Cp(copy) => command::cp::run(&engine, copy),
         Verb::Diff(diff) => command::diff::run(&engine, &diff),
+        Verb::Port(port) => command::port::run(&engine, &port),
         Verb::Events(events) | Verb::System(SystemVerb::Events(events)) => {
             command::events::run(&engine, &events)
         }

@@ -4,11 +4,15 @@
 use crate::digest::ImageId;
 use crate::error::{Error, Kind, Result};
 use crate::fs::Timestamp;
+use crate::id::ContainerId;
 use crate::mount::Mount;
+use crate::platform::Platform;
 use crate::store::{ContainerRecord, ImageRecord, Store};
 
-use super::running;
-use super::{ContainerSummary, Engine, containers, usage};
+use super::lifecycle::KeptSpec;
+use super::options::signal::Signal;
+use super::running::{self, Running};
+use super::{ContainerRequest, ContainerSummary, Engine, MountPoint, containers, usage};
 
 /// What sort of object a name means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +56,23 @@ pub struct ContainerDetails {
     pub started_at: Option<Timestamp>,
     /// The size of its files, if it was asked for and the container is kept.
     pub size: Option<ContainerSize>,
+    /// Its first process, if it runs.
+    pub pid: Option<u32>,
+    /// Its last exit status, or why it did not come up; none while it runs, and
+    /// where nobody has seen one.
+    pub exit_code: Option<i32>,
+    /// The platform of its image.
+    pub platform: Option<Platform>,
+    /// What stops it, if not SIGTERM.
+    pub stop_signal: Option<Signal>,
+    /// How long it is given then, in seconds; negative for ever.
+    pub stop_timeout: Option<i64>,
+    /// What was asked for; none of a container that an older envbox made.
+    pub request: Option<ContainerRequest>,
+    /// What it has mounted beside its root, but for what is in memory.
+    pub mounts: Vec<MountPoint>,
+    /// What it stands on, if it is kept.
+    pub root: Option<Mount>,
 }
 
 /// The size of a container's files, in bytes.
@@ -110,30 +131,87 @@ impl Engine {
         let running = running::list(&self.settings.store.run)?;
         let details = match store.container(name) {
             Ok(record) => {
+                let alive = running.into_iter().find(|running| running.id == record.id);
                 let size = match sizes {
                     Sizes::Unknown => None,
                     Sizes::Counted => Some(self.container_size(store, &record)?),
                 };
-                let alive = running.into_iter().find(|running| running.id == record.id);
-                ContainerDetails {
-                    image: Some(record.image),
-                    started_at: record.state.started_at,
-                    summary: containers::of_record(record, alive),
-                    size,
-                }
+                let root = store.container_mount(&record.id).ok();
+                ContainerDetails { size, root, ..self.details_of_kept(record, alive)? }
             }
             Err(error) if error.kind() == Kind::NotFound => {
-                let alive = running::named(running, name)?.ok_or(error)?;
-                ContainerDetails {
-                    image: alive.image,
-                    started_at: Some(Timestamp::from_seconds(alive.started)),
-                    summary: containers::of_running(alive),
-                    size: None,
-                }
+                self.details_of_running(running::named(running, name)?.ok_or(error)?)?
             }
             Err(error) => return Err(error),
         };
         Ok(Inspected::Container(Box::new(details)))
+    }
+
+    fn details_of_kept(
+        &self,
+        record: ContainerRecord,
+        alive: Option<Running>,
+    ) -> Result<ContainerDetails> {
+        let spec = KeptSpec::of(&record);
+        let (image, state) = (record.image, record.state);
+        let pid = alive.as_ref().and_then(|alive| alive.pid);
+        let summary = containers::of_record(record, alive);
+        Ok(ContainerDetails {
+            image: Some(image),
+            started_at: state.started_at,
+            exit_code: state.exit_code,
+            pid,
+            ..self.details(summary, spec)?
+        })
+    }
+
+    fn details_of_running(&self, alive: Running) -> Result<ContainerDetails> {
+        let spec = KeptSpec::of_running(&alive);
+        Ok(ContainerDetails {
+            image: alive.image,
+            started_at: Some(Timestamp::from_seconds(alive.started)),
+            pid: alive.pid,
+            ..self.details(containers::of_running(alive), spec)?
+        })
+    }
+
+    /// What `spec` tells.
+    fn details(&self, summary: ContainerSummary, spec: KeptSpec) -> Result<ContainerDetails> {
+        let request = spec.request(summary.name.as_str()).ok();
+        let mounts = match &request {
+            Some(request) => {
+                self.mount_points(request, &self.volume_uses(&summary.id, request)?)?
+            }
+            None => Vec::new(),
+        };
+        Ok(ContainerDetails {
+            summary,
+            image: None,
+            started_at: None,
+            size: None,
+            pid: None,
+            exit_code: None,
+            platform: spec.platform,
+            stop_signal: spec.stop_signal,
+            stop_timeout: spec.stop_timeout,
+            request,
+            mounts,
+            root: None,
+        })
+    }
+
+    /// The size of the files of the container `id`; `None` of one that is not
+    /// kept.
+    ///
+    /// # Errors
+    /// Those of the store and of its files.
+    pub fn size_of_container(&self, id: &ContainerId) -> Result<Option<ContainerSize>> {
+        let Some(store) = self.existing_store()? else { return Ok(None) };
+        match store.container(id.as_str()) {
+            Ok(record) => self.container_size(store, &record).map(Some),
+            Err(error) if error.kind() == Kind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn container_size(&self, store: &Store, record: &ContainerRecord) -> Result<ContainerSize> {

@@ -57,12 +57,12 @@ pub use import::{ImportOutcome, ImportRequest, ImportSource, ImportStart};
 pub use inspect::{ContainerDetails, ContainerSize, ImageDetails, Inspected, ObjectKind, Sizes};
 pub use launch::Ended;
 pub use lifecycle::{
-    Attach, ContainerFilter, Label, Launched, LifecycleOptions, RemoveRunning, StartedContainer,
-    StatusFilter, StopOptions,
+    Attach, ContainerFilter, ContainerResources, Label, Launched, LifecycleOptions, RemoveRunning,
+    StartedContainer, StatusFilter, StopOptions,
 };
 pub use logs::ContainerLogs;
 pub use profiles::ProfileSummary;
-pub use request::{ContainerOptions, Terminal};
+pub use request::{ContainerOptions, ContainerRequest, Terminal};
 pub use run::RunRequest;
 pub use save::SaveTarget;
 pub use settings::Settings;
@@ -70,7 +70,8 @@ pub use shell::ShellRequest;
 pub use tar_output::TarOutput;
 pub use top::{PrintedProcesses, ProcessSummary};
 pub use volumes::{
-    OwnVolumes, PruneScope, PrunedVolumes, VolumeDetails, VolumeFilter, VolumeRequest,
+    MountOrigin, MountPoint, OwnVolumes, PruneScope, PrunedVolumes, VolumeDetails, VolumeFilter,
+    VolumeRequest, VolumesFrom,
 };
 
 /// Something that the user should know and that is no error.

@@ -77,6 +77,16 @@ pub struct MountRequest {
     pub links: Links,
 }
 
+/// What a container has from others: docker's `--volumes-from`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Inherited {
+    /// The values of the option.
+    pub from: Vec<String>,
+    /// The targets of the mounts that came from there.
+    pub targets: Vec<String>,
+}
+
 /// What every verb that starts a container can be told.
 #[derive(Clone, Debug, Default)]
 pub struct ContainerOptions {
@@ -146,6 +156,9 @@ pub struct ContainerRequest {
     pub rootfs: Rootfs,
     /// Commands in order of preference: the first whose program is there.
     pub commands: Vec<Vec<String>>,
+    /// How many words of the first one are its entrypoint.
+    #[serde(default)]
+    pub entrypoint: usize,
     /// `NAME=value` in full, but for what only the rootfs can tell.
     pub environment: Vec<(String, String)>,
     /// Values for `LANG` in order of preference; none to leave it.
@@ -160,6 +173,9 @@ pub struct ContainerRequest {
     pub user: UserSpec,
     /// What is mounted beside the system's own.
     pub mounts: Vec<MountRequest>,
+    /// Which of them are other containers', too.
+    #[serde(default)]
+    pub inherited: Inherited,
     /// The host name; the short container ID if `None`.
     #[serde(with = "text::optional")]
     pub hostname: Option<Hostname>,

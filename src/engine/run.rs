@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use crate::error::{Error, Result};
 use crate::id::ContainerName;
 use crate::oci::ExecParameters;
-use crate::runtime::spec::Links;
 
 use super::environment::Variables;
 use super::lifecycle::LifecycleOptions;
-use super::request::{ContainerOptions, ContainerRequest, MountRequest, Rootfs, Terminal};
-use super::volumes::with_image_volumes;
+use super::request::{ContainerOptions, ContainerRequest, Rootfs, Terminal};
+use super::volumes::{InheritedMounts, with_image_volumes};
 use super::{Ended, Engine};
 
 /// docker's `TERM` in a container that has a terminal.
@@ -56,13 +55,15 @@ impl Engine {
     pub(super) fn container_of(&self, request: &RunRequest) -> Result<ContainerRequest> {
         let config = self.image(&request.image)?.1.config;
         self.host()?;
-        self.run_container(request, &config)
+        let inherited = self.inherited_mounts(&request.lifecycle.volumes_from)?;
+        self.run_container(request, &config, inherited)
     }
 
     fn run_container(
         &self,
         request: &RunRequest,
         config: &ExecParameters,
+        mut inherited: InheritedMounts,
     ) -> Result<ContainerRequest> {
         let options = &request.options;
         let mut variables = Variables::default();
@@ -76,19 +77,19 @@ impl Engine {
             Some(user) => user.clone(),
             None => config.user.parse()?,
         };
-        let plain = |option| MountRequest { option, owner: None, links: Links::Follow };
+        let mounts = with_image_volumes(&options.mounts, &mut inherited, &config.volumes)?;
+        let (command, entrypoint) = command(request, config)?;
         Ok(ContainerRequest {
             rootfs: Rootfs::Image(request.image.clone()),
-            commands: vec![command(request, config)?],
+            commands: vec![command],
+            entrypoint,
             environment: variables.into_pairs(),
             locales: Vec::new(),
             terminal_types: Vec::new(),
             working_directory: working_directory(options, config),
             user,
-            mounts: with_image_volumes(&options.mounts, &config.volumes)?
-                .into_iter()
-                .map(plain)
-                .collect(),
+            mounts,
+            inherited: inherited.inherited,
             hostname: options.hostname.clone(),
             network: options.network.unwrap_or_default().into(),
             terminal: request.terminal,
@@ -105,13 +106,15 @@ impl Engine {
 }
 
 /// docker's rule: an entrypoint that is given takes the image's command away.
-fn command(request: &RunRequest, config: &ExecParameters) -> Result<Vec<String>> {
+/// With the command, how many of its words are the entrypoint.
+fn command(request: &RunRequest, config: &ExecParameters) -> Result<(Vec<String>, usize)> {
     let image = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
     let (mut words, default) = match &request.entrypoint {
         Some(program) if program.is_empty() => (Vec::new(), Vec::new()),
         Some(program) => (vec![program.clone()], Vec::new()),
         None => (image(&config.entrypoint), image(&config.cmd)),
     };
+    let entrypoint = words.len();
     words.extend(if request.command.is_empty() { default } else { request.command.clone() });
     if words.is_empty() {
         return Err(Error::invalid(format!(
@@ -120,7 +123,7 @@ fn command(request: &RunRequest, config: &ExecParameters) -> Result<Vec<String>>
         ))
         .hint(format!("give one: envbox run {} /bin/sh", request.image)));
     }
-    Ok(words)
+    Ok((words, entrypoint))
 }
 
 fn working_directory(options: &ContainerOptions, config: &ExecParameters) -> PathBuf {
@@ -158,7 +161,7 @@ mod tests {
                 keep: false,
                 lifecycle: LifecycleOptions::default(),
             };
-            command(&request, &config)
+            command(&request, &config).map(|(words, _)| words)
         };
         assert_eq!(words(None, &[]).unwrap(), strings(&["/init", "serve"]));
         assert_eq!(words(None, &["x"]).unwrap(), strings(&["/init", "x"]));

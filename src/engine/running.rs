@@ -73,6 +73,9 @@ pub struct Running {
     /// How long it is given then, in seconds; negative for ever.
     #[serde(default)]
     pub stop_timeout: Option<i64>,
+    /// What was asked for, as the record of a kept one has it; null for those.
+    #[serde(default)]
+    pub spec: serde_json::Value,
 }
 
 impl Running {
@@ -419,6 +422,7 @@ mod tests {
             stop_timeout: None,
             pid_start: None,
             process: None,
+            spec: serde_json::Value::Null,
         }
     }
 

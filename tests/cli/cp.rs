@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::harness::process::eventually;
 use crate::harness::{Output, Room, for_everyone};
 
 /// A kept container `box` that has `/data/{one,deep/two}` and a few links.
@@ -154,21 +155,77 @@ for_everyone! {
         room.envbox(&events).succeeds().says("container extract-to-dir").says("path=/empty");
     }
 
-    fn from_one_that_runs_it_is_copied_and_into_it_not(room) {
+    fn one_that_runs_sees_what_is_copied_and_its_volumes_are_seen(room) {
         kept(room);
-        let script = "echo live >/made; echo ready; read line; cat /made";
-        let mut run = room.command(&["run", "-i", "--name", "live", "base", "sh", "-c", script]);
-        run.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut live = run.spawn().unwrap();
-        let mut lines = BufReader::new(live.stdout.take().unwrap()).lines();
-        assert_eq!(lines.next().unwrap().unwrap(), "ready");
-        cp(room, &["live:/made", "made"]).succeeds().quietly();
-        assert_eq!(text(&room.work().join("made")), "live\n");
-        cp(room, &["made", "live:/other"]).exits(1).warns("cannot copy into container live");
-        live.stdin.take().unwrap().write_all(b"end\n").unwrap();
-        assert_eq!(lines.next().unwrap().unwrap(), "live");
-        assert!(live.wait().unwrap().success());
-        cp(room, &["made", "live:/other"]).succeeds();
+        let work = room.work();
+        fs::create_dir(work.join("src")).unwrap();
+        fs::write(work.join("in"), "in\n").unwrap();
+        room.give(&work);
+        let script = "for d in / /vol/ /src/ /mem/; do echo live >${d}made; done; echo ready; \
+            read line; cat /in /vol/in /mem/in";
+        let flags = ["-i", "-v", "data:/vol", "-v", "./src:/src", "-v", "/etc:/ro:ro", "--tmpfs",
+            "/mem", "base", "sh", "-c", script];
+        for (name, more) in [("live", &[][..]), ("gone", &["--rm"])] {
+            let words = [&["run", "--name", name], more, &flags[..]].concat();
+            let mut run = room.command(&words);
+            run.stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut live = run.spawn().unwrap();
+            let mut lines = BufReader::new(live.stdout.take().unwrap()).lines();
+            assert_eq!(lines.next().unwrap().unwrap(), "ready");
+            // It may print before its file is written.
+            eventually("it is listed", || {
+                !room.envbox(&["ps", "-q", "-f", &format!("name={name}")]).stdout().is_empty()
+            });
+            let inside = |path: &str| format!("{name}:{path}");
+            for folder in ["/", "/vol/", "/src/", "/mem/"] {
+                cp(room, &[&inside(&format!("{folder}made")), "made"]).succeeds().quietly();
+                assert_eq!(text(&work.join("made")), "live\n", "{folder}");
+                cp(room, &["in", &inside(folder)]).succeeds().quietly();
+            }
+            cp(room, &[&inside("/vol"), "tree"]).succeeds().quietly();
+            assert_eq!(text(&work.join("tree/made")), "live\n");
+            fs::remove_dir_all(work.join("tree")).unwrap();
+            cp(room, &["in", &inside("/ro/in")]).exits(1).warns("Read-only file system");
+            cp(room, &[&inside("/none"), "x"]).exits(1).warns("could not find the file /none");
+            live.stdin.take().unwrap().write_all(b"end\n").unwrap();
+            let rest: Vec<String> = lines.map(Result::unwrap).collect();
+            assert_eq!(rest, ["in", "in", "in"], "{name}");
+            assert!(live.wait().unwrap().success());
+            assert_eq!(text(&work.join("src/in")), "in\n");
+        }
+        // Of one that has ended the root is there, and nothing that was mounted.
+        cp(room, &["live:/in", "out"]).succeeds();
+        cp(room, &["live:/mem/in", "out"]).exits(1).warns("could not find");
+        cp(room, &["gone:/in", "out"]).exits(1).warns("no such container: gone");
+    }
+
+    fn nobody_starts_what_is_copied(room) {
+        kept(room);
+        room.envbox(&["create", "--name", "next", "base", "cat", "/copied/file"]).succeeds();
+        let mut copy = room.command(&["cp", "-q", "-", "next:/"]);
+        let mut copy = copy.stdin(Stdio::piped()).spawn().unwrap();
+        let mut input = copy.stdin.take().unwrap();
+        let id = room.envbox(&["ps", "-aq", "--no-trunc", "-f", "name=next"]).stdout();
+        let directory = room.path().join("store/containers").join(id.trim());
+        let directory = fs::File::open(directory).unwrap();
+        eventually("the copy has its turn", || {
+            let flags = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+            let taken = rustix::fs::flock(&directory, flags).is_err();
+            if !taken {
+                rustix::fs::flock(&directory, rustix::fs::FlockOperation::Unlock).unwrap();
+            }
+            taken
+        });
+        let start = room.command(&["start", "-a", "next"]).stdout(Stdio::piped()).spawn().unwrap();
+        let files = room.work().join("copied");
+        fs::create_dir(&files).unwrap();
+        fs::write(files.join("file"), "copied\n").unwrap();
+        let tar = Command::new("tar").arg("-C").arg(room.work()).args(["-c", "copied"]).output();
+        input.write_all(&tar.unwrap().stdout).unwrap();
+        drop(input);
+        assert!(copy.wait().unwrap().success());
+        let output = start.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "copied\n");
     }
 
     fn what_the_file_system_refuses_is_told(room) {

@@ -4,6 +4,9 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Stdio};
 
+use serde_json::{Value, json};
+
+use crate::harness::process::eventually;
 use crate::harness::{Room, for_everyone};
 
 /// Imports a rootfs as `base`; returns the image's ID.
@@ -84,5 +87,114 @@ for_everyone! {
         room.envbox(&["inspect", "gone"]).exits(1);
         let status = room.envbox(&["inspect", "-f", "{{.State.Status}}", "kept"]);
         assert_eq!(status.succeeds().stdout(), "exited\n");
+    }
+
+    fn a_container_has_dockers_fields(room) {
+        base(room);
+        std::fs::create_dir(room.work().join("src")).unwrap();
+        room.give(&room.work().join("src"));
+        room.envbox(&["create", "--name", "lender", "-v", "lent:/lent", "base", "true"]).succeeds();
+        let flags = ["--name", "box", "-t", "-v", "./src:/src:ro", "-v", "data:/data", "-v", "/own",
+            "--tmpfs", "/run:size=1m", "--mount", "type=bind,source=/etc,target=/host",
+            "--volumes-from", "lender:ro", "-e", "A=b c", "-u", "1000:1000", "-w", "/tmp", "-h",
+            "builder", "--network", "none", "--read-only", "--cap-add", "NET_ADMIN", "--cap-drop",
+            "CHOWN", "--cap-drop", "MKNOD", "--security-opt", "no-new-privileges", "--ulimit", "nofile=100:200",
+            "--stop-signal", "INT", "--stop-timeout", "3", "-l", "x=y", "--entrypoint", "sh"];
+        let words = [&["create"], &flags[..], &["base", "-c", "true"]].concat();
+        let id = room.envbox(&words).succeeds().stdout();
+        let found = room.envbox(&["inspect", "box"]).succeeds().quietly().json()[0].clone();
+        let volumes = room.path().join("store/volumes");
+        let source = |name: &str| volumes.join(name).join("data").display().to_string();
+        let src = room.work().join("src").display().to_string();
+        let name = |at: usize| found["Mounts"][at]["Name"].as_str().unwrap().to_owned();
+        let own = name(2);
+        assert_eq!(own.len(), 64);
+        let volume = |name: &str, to: &str, mode: &str, rw: bool| json!({
+            "Type": "volume", "Name": name, "Source": source(name), "Destination": to,
+            "Driver": "local", "Mode": mode, "RW": rw, "Propagation": ""
+        });
+        let bind = |from: &str, to: &str, mode: &str, rw: bool| json!({
+            "Type": "bind", "Source": from, "Destination": to, "Mode": mode, "RW": rw,
+            "Propagation": "rprivate"
+        });
+        assert_eq!(found["Mounts"], json!([
+            bind(&src, "/src", "ro", false), volume("data", "/data", "", true),
+            volume(&own, "/own", "", true), bind("/etc", "/host", "", true),
+            volume("lent", "/lent", "ro,nocopy", false),
+        ]));
+        assert_eq!(found["Config"], json!({
+            "Hostname": "builder", "Domainname": "", "User": "1000:1000", "Tty": true,
+            "OpenStdin": false, "Env": ["TERM=xterm", "A=b c"], "Cmd": ["-c", "true"],
+            "Image": "base", "Volumes": {"/own": {}}, "WorkingDir": "/tmp", "Entrypoint": ["sh"],
+            "Labels": {"x": "y"}, "StopSignal": "SIGINT", "StopTimeout": 3
+        }));
+        assert_eq!(found["HostConfig"], json!({
+            "Binds": [format!("{src}:/src:ro"), "data:/data"], "NetworkMode": "none",
+            "AutoRemove": false, "VolumesFrom": ["lender:ro"], "CapAdd": ["CAP_NET_ADMIN"],
+            "CapDrop": ["CAP_CHOWN", "CAP_MKNOD"], "ReadonlyRootfs": true,
+            "SecurityOpt": ["no-new-privileges"], "Tmpfs": {"/run": "size=1m"},
+            "Ulimits": [{"Name": "nofile", "Hard": 200, "Soft": 100}],
+            "Mounts": [{"Type": "bind", "Source": "/etc", "Target": "/host"}]
+        }));
+        let directory = |name: &str| found["GraphDriver"]["Data"][name].as_str().unwrap().to_owned();
+        assert!(directory("UpperDir").contains(id.trim()));
+        assert!(std::path::Path::new(&directory("LowerDir")).is_dir());
+        assert_eq!(found["Platform"], "linux");
+        assert_eq!(found["NetworkSettings"]["Networks"]["none"]["IPAddress"], "");
+        assert_eq!(found["State"]["Status"], "created");
+        assert_eq!(found["State"]["Error"], "");
+        assert_eq!((&found["Path"], &found["Args"]), (&json!("sh"), &json!(["-c", "true"])));
+    }
+
+    fn what_nobody_asked_for_is_null(room) {
+        base(room);
+        room.envbox(&["create", "--name", "bare", "base", "/none"]).succeeds();
+        room.envbox(&["start", "bare"]).exits(1);
+        let found = room.envbox(&["inspect", "bare"]).succeeds().json()[0].clone();
+        assert_eq!(found["State"]["ExitCode"], 127);
+        assert_eq!(found["State"]["Error"], Value::Null);
+        for (field, of) in [("Binds", "HostConfig"), ("CapAdd", "HostConfig"),
+            ("VolumesFrom", "HostConfig"), ("Volumes", "Config"), ("Entrypoint", "Config")]
+        {
+            assert!(found[of].as_object().unwrap().contains_key(field), "{field}");
+            assert_eq!(found[of][field], Value::Null, "{field}");
+        }
+    }
+
+    fn templates_answer_as_dockers_do(room) {
+        base(room);
+        let flags = ["-i", "-v", "data:/data", "-v", "/etc:/host:ro", "-e", "A=b"];
+        let line = "echo ready; read line; exit 3";
+        for (name, more) in [("kept", &[][..]), ("gone", &["--rm"])] {
+            let words = [&["run", "--name", name], more, &flags, &["base", "sh", "-c", line]].concat();
+            let running = started(room, &words);
+            // It may print before its file is written.
+            eventually("it is listed", || {
+                !room.envbox(&["ps", "-q", "-f", &format!("name={name}")]).stdout().is_empty()
+            });
+            let source = room.path().join("store/volumes/data/data");
+            let mounts = format!("{}:/data /etc:/host ", source.display());
+            for (template, expected) in [
+                ("{{range .Mounts}}{{.Source}}:{{.Destination}} {{end}}", mounts.as_str()),
+                ("{{.State.ExitCode}} {{.State.Running}}", "0 true"),
+                ("{{.Config.Cmd}}", "[sh -c echo ready; read line; exit 3]"),
+                ("{{json .Config.Env}}", r#"["A=b"]"#),
+                ("{{len .Mounts}} {{(index .Mounts 1).RW}}", "2 false"),
+                ("{{.HostConfig.AutoRemove}}", if name == "gone" { "true" } else { "false" }),
+                ("{{.HostConfig.Binds}}", "[data:/data /etc:/host:ro]"),
+                ("{{.HostConfig.NetworkMode}} {{len .NetworkSettings.Ports}}", "none 0"),
+            ] {
+                let output = room.envbox(&["inspect", "-f", template, name]).succeeds();
+                assert_eq!(output.stdout(), format!("{expected}\n"), "{template}");
+            }
+            let mounts = room.envbox(&["inspect", "-f", "{{.Mounts}}", name]).succeeds();
+            mounts.says("/etc").says("data");
+            let pid = room.envbox(&["inspect", "-f", "{{.State.Pid}}", name]).succeeds().stdout();
+            assert!(std::path::Path::new("/proc").join(pid.trim()).exists());
+            assert_eq!(ended(running), Some(3));
+        }
+        let code = ["inspect", "-f", "{{.State.ExitCode}} {{.State.Pid}}", "kept"];
+        room.envbox(&code).succeeds().says("3 0\n");
+        room.envbox(&["inspect", "gone"]).exits(1).warns("no such object");
     }
 }

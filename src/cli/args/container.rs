@@ -13,7 +13,8 @@ use crate::engine::options::security::SecurityOption;
 use crate::engine::options::signal::Signal;
 use crate::engine::options::ulimit::Ulimit;
 use crate::engine::options::user::UserSpec;
-use crate::engine::{ContainerFilter, ContainerOptions, Label};
+use crate::engine::{ContainerFilter, ContainerOptions, Label, VolumesFrom};
+use crate::error::{Error, Result};
 use crate::id::ContainerName;
 use crate::runtime::capability::Selection;
 
@@ -47,6 +48,7 @@ pub(in crate::cli) enum ContainerVerb {
     Export(Export),
     Cp(Copy),
     Diff(Diff),
+    Port(Port),
 }
 
 /// Show details of containers
@@ -159,6 +161,9 @@ pub(in crate::cli) struct NewContainer {
     /// Mount type=bind|volume|tmpfs,source=...,target=...[,readonly]
     #[arg(long, value_name = "MOUNT", value_parser = parse_mount)]
     pub mount: Vec<MountOption>,
+    /// Mount what another container has mounted: CONTAINER[:ro|rw]
+    #[arg(long, value_name = "CONTAINER")]
+    pub volumes_from: Vec<VolumesFrom>,
     /// Give the container a label
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     pub label: Vec<Label>,
@@ -233,13 +238,41 @@ pub(in crate::cli) struct Ps {
     /// List the newest, whatever it does
     #[arg(short, long)]
     pub latest: bool,
+    /// Show the sizes of their files as well
+    #[arg(short, long)]
+    pub size: bool,
     /// Only containers of which this is true: id=, name=, label=NAME[=VALUE],
-    /// status=, exited=STATUS, ancestor=IMAGE, before=, since=CONTAINER
+    /// status=, exited=STATUS, ancestor=IMAGE, before=, since=CONTAINER,
+    /// volume=NAME|PATH, network=, health=
     #[arg(short, long, value_name = "FILTER", value_parser = parse_ps_filter)]
     pub filter: Vec<ContainerFilter>,
     /// json, table, table TEMPLATE or TEMPLATE (Go's, as in docker ps)
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<String>,
+}
+
+/// List the ports of a container that the host forwards
+///
+/// Lists the ports of a container that the host forwards to it: without a
+/// network of its own it has none.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Port {
+    /// Its name or ID
+    #[arg(value_name = "CONTAINER")]
+    pub container: String,
+    /// Only where this port of the container's is: PORT[/PROTOCOL]
+    #[arg(value_name = "PORT", value_parser = parse_port)]
+    pub port: Option<String>,
+}
+
+/// Checks a port of a container's; the protocol is tcp where none is given.
+fn parse_port(text: &str) -> Result<String> {
+    let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let is_port = number.parse::<u16>().is_ok_and(|number| number > 0);
+    if is_port && ["tcp", "udp", "sctp"].contains(&protocol) {
+        return Ok(format!("{number}/{protocol}"));
+    }
+    Err(Error::invalid(format!("invalid port {text:?}")).hint("write it as 80, or as 53/udp"))
 }
 
 #[cfg(test)]

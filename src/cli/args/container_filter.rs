@@ -5,19 +5,21 @@ use jiff::tz::TimeZone;
 use crate::engine::{ContainerFilter, StatusFilter};
 use crate::error::{Error, Result};
 use crate::fs::Timestamp;
+use crate::runtime::spec::NetworkNamespace;
 
-use super::until;
+use super::{filter, until};
 
 /// Parses one filter of `ps`.
 ///
 /// # Errors
 /// `Invalid`, with the keys that there are.
 pub(super) fn parse_ps_filter(text: &str) -> Result<ContainerFilter> {
-    let (key, value) = split(text)?;
-    match key.as_str() {
+    let (key, value) = filter::split(text, "status=exited")?;
+    let value = value.trim();
+    match key.trim().to_ascii_lowercase().as_str() {
         "id" => Ok(ContainerFilter::Id(value.to_owned())),
         "name" => Ok(ContainerFilter::Name(value.to_owned())),
-        "label" => Ok(label(value, ContainerFilter::Label)),
+        "label" => Ok(label(value)),
         "status" => status(value).map(ContainerFilter::Status),
         "exited" => value
             .parse()
@@ -26,9 +28,12 @@ pub(super) fn parse_ps_filter(text: &str) -> Result<ContainerFilter> {
         "ancestor" => Ok(ContainerFilter::Ancestor(value.to_owned())),
         "before" => Ok(ContainerFilter::Before(value.to_owned())),
         "since" => Ok(ContainerFilter::Since(value.to_owned())),
+        "volume" => Ok(ContainerFilter::Volume(value.to_owned())),
+        "network" => Ok(network(value)),
+        "health" => health(value).map(ContainerFilter::Unchecked),
         _ => Err(Error::invalid(format!(
             "there is no filter {key:?}, but id, name, label, status, exited, ancestor, before, \
-             since"
+             since, volume, network, health"
         ))),
     }
 }
@@ -38,31 +43,43 @@ pub(super) fn parse_ps_filter(text: &str) -> Result<ContainerFilter> {
 /// # Errors
 /// `Invalid`, with the keys that there are.
 pub(super) fn parse_prune_filter(text: &str) -> Result<ContainerFilter> {
-    let (key, value) = split(text)?;
-    match key.as_str() {
+    let (key, value) = filter::split(text, "until=24h")?;
+    let value = value.trim();
+    match key.trim().to_ascii_lowercase().as_str() {
         "until" => {
             until::parse(value, Timestamp::now(), &TimeZone::system()).map(ContainerFilter::Until)
         }
-        "label" => Ok(label(value, ContainerFilter::Label)),
-        "label!" => Ok(label(value, ContainerFilter::NoLabel)),
+        "label" => Ok(label(value)),
+        "label!" => {
+            let (key, value) = filter::label(value);
+            Ok(ContainerFilter::NoLabel(key, value))
+        }
         _ => Err(Error::invalid(format!("there is no filter {key:?}, but until, label, label!"))),
     }
 }
 
-fn split(text: &str) -> Result<(String, &str)> {
-    let (key, value) = text
-        .split_once('=')
-        .ok_or_else(|| Error::invalid("a filter is KEY=VALUE, as in status=exited"))?;
-    Ok((key.trim().to_ascii_lowercase(), value.trim()))
+fn label(value: &str) -> ContainerFilter {
+    let (key, value) = filter::label(value);
+    ContainerFilter::Label(key, value)
 }
 
-fn label(
-    value: &str,
-    filter: impl FnOnce(String, Option<String>) -> ContainerFilter,
-) -> ContainerFilter {
-    match value.split_once('=') {
-        Some((key, value)) => filter(key.to_owned(), Some(value.to_owned())),
-        None => filter(value.to_owned(), None),
+/// Several names of networks are alternatives, so one that is none of envbox's
+/// is no mistake.
+fn network(value: &str) -> ContainerFilter {
+    match value {
+        "none" => ContainerFilter::Network(NetworkNamespace::Isolated),
+        "host" => ContainerFilter::Network(NetworkNamespace::Host),
+        _ => ContainerFilter::OtherNetwork,
+    }
+}
+
+fn health(value: &str) -> Result<bool> {
+    match value {
+        "none" => Ok(true),
+        "starting" | "healthy" | "unhealthy" => Ok(false),
+        _ => Err(Error::invalid(format!(
+            "there is no health {value:?}, but none, starting, healthy, unhealthy"
+        ))),
     }
 }
 
@@ -96,10 +113,16 @@ mod tests {
             ("exited=137", ContainerFilter::Exited(137)),
             ("ancestor=x:1", ContainerFilter::Ancestor("x:1".into())),
             ("before=x", ContainerFilter::Before("x".into())),
+            ("volume=/data", ContainerFilter::Volume("/data".into())),
+            ("network=host", ContainerFilter::Network(NetworkNamespace::Host)),
+            ("network=bridge", ContainerFilter::OtherNetwork),
+            ("health=none", ContainerFilter::Unchecked(true)),
+            ("health=healthy", ContainerFilter::Unchecked(false)),
         ] {
             assert_eq!(parse_ps_filter(text).unwrap(), filter, "{text}");
         }
-        for text in ["", "id", "status=asleep", "exited=x", "until=1h", "colour=red"] {
+        for text in ["", "id", "status=asleep", "exited=x", "until=1h", "health=good", "colour=red"]
+        {
             assert!(parse_ps_filter(text).is_err(), "{text}");
         }
         let none = ContainerFilter::NoLabel("a".into(), None);

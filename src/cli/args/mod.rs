@@ -22,7 +22,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use container::{ContainerVerb, Create, Ps, Run};
+use container::{ContainerVerb, Create, Port, Ps, Run};
 use copy::{Copy, Diff};
 use events::{Events, SystemVerb};
 use exec::{Exec, Top};
@@ -94,6 +94,7 @@ pub(super) enum Verb {
     Logs(Logs),
     Cp(Copy),
     Diff(Diff),
+    Port(Port),
     Events(Events),
     /// Work with the store as a whole
     #[command(subcommand)]

@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 
 use super::{
-    cp, create, diff, exec, export, inspect, kill, logs, prune, ps, rename, restart, rm, run,
+    cp, create, diff, exec, export, inspect, kill, logs, port, prune, ps, rename, restart, rm, run,
     start, stop, top, wait,
 };
 
@@ -39,5 +39,6 @@ pub(in crate::cli) fn run(engine: &Engine, verb: ContainerVerb) -> Result<i32> {
         ContainerVerb::Export(arguments) => export::run(engine, arguments),
         ContainerVerb::Cp(arguments) => cp::run(engine, arguments),
         ContainerVerb::Diff(arguments) => diff::run(engine, &arguments),
+        ContainerVerb::Port(arguments) => port::run(engine, &arguments),
     }
 }

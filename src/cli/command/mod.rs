@@ -16,6 +16,7 @@ pub(super) mod init;
 pub(super) mod inspect;
 pub(super) mod kill;
 pub(super) mod logs;
+pub(super) mod port;
 pub(super) mod profile;
 mod prune;
 pub(super) mod ps;

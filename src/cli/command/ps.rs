@@ -1,29 +1,51 @@
 //! `envbox ps`.
 
+use std::collections::BTreeMap;
+
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use crate::cli::args::container::Ps;
 use crate::cli::exit;
-use crate::cli::output::{ago, created_at, ellipsis, human_duration, short_id};
+use crate::cli::output::{ago, created_at, ellipsis, human_duration, human_size, short_id};
 use crate::cli::template::{Columns, Format};
-use crate::engine::{ContainerFilter, ContainerStatus, ContainerSummary, Engine};
+use crate::engine::{
+    ContainerFilter, ContainerResources, ContainerSize, ContainerStatus, ContainerSummary, Engine,
+    MountPoint,
+};
 use crate::error::Result;
 use crate::fs::Timestamp;
+use crate::id::ContainerId;
+
+use super::inspect::network_mode as mode;
 
 /// docker's columns.
-const COLUMNS: Columns<'_> = Columns {
-    fields: &["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"],
-    headers: &[
-        ("ID", "CONTAINER ID"),
-        ("Command", "COMMAND"),
-        ("CreatedAt", "CREATED AT"),
-        ("RunningFor", "CREATED"),
-    ],
-};
+const FIELDS: &[&str] = &["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"];
+
+/// The same with `--size`.
+const FIELDS_AND_SIZE: &[&str] =
+    &["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names", "Size"];
+
+const HEADERS: &[(&str, &str)] = &[
+    ("ID", "CONTAINER ID"),
+    ("Command", "COMMAND"),
+    ("CreatedAt", "CREATED AT"),
+    ("RunningFor", "CREATED"),
+    ("LocalVolumes", "LOCAL VOLUMES"),
+];
 
 /// docker cuts a command here.
 const COMMAND_WIDTH: usize = 20;
+
+/// And the name of what is mounted here.
+const MOUNT_WIDTH: usize = 15;
+
+/// What a row tells beside the container itself.
+#[derive(Default)]
+struct Details {
+    resources: ContainerResources,
+    size: Option<ContainerSize>,
+}
 
 /// Lists containers, the newest first.
 pub(in crate::cli) fn run(engine: &Engine, ps: &Ps) -> Result<i32> {
@@ -41,9 +63,38 @@ pub(in crate::cli) fn run(engine: &Engine, ps: &Ps) -> Result<i32> {
         return Ok(exit::data(&containers.iter().map(id).collect::<String>()));
     }
     let now = Timestamp::now().seconds;
-    let rows: Result<Vec<Value>> =
-        containers.iter().map(|found| row(found, now, ps.no_trunc)).collect();
-    Ok(exit::data(&format.render(&rows?, COLUMNS)?))
+    let mut details = details(engine, ps, &containers)?;
+    let rows: Result<Vec<Value>> = containers
+        .iter()
+        .map(|found| {
+            let details = details.remove(&found.id).unwrap_or_default();
+            row(found, now, (&details, ps.no_trunc))
+        })
+        .collect();
+    let fields = if ps.size { FIELDS_AND_SIZE } else { FIELDS };
+    Ok(exit::data(&format.render(&rows?, Columns { fields, headers: HEADERS })?))
+}
+
+/// What the format may ask for beyond a list, which is not to be looked up in
+/// vain: docker's own columns need none of it.
+fn details(
+    engine: &Engine,
+    ps: &Ps,
+    containers: &[ContainerSummary],
+) -> Result<BTreeMap<ContainerId, Details>> {
+    let mut all: BTreeMap<ContainerId, Details> = BTreeMap::new();
+    if ps.format.is_some() {
+        for (id, resources) in engine.container_resources()? {
+            all.entry(id).or_default().resources = resources;
+        }
+    }
+    if ps.size || ps.format.as_deref().is_some_and(|format| format.contains(".Size")) {
+        for found in containers {
+            let size = engine.size_of_container(&found.id)?;
+            all.entry(found.id.clone()).or_default().size = size;
+        }
+    }
+    Ok(all)
 }
 
 /// docker: who asks for a state means those that do not run, too.
@@ -55,21 +106,28 @@ fn shown_id(container: &ContainerSummary, whole: bool) -> &str {
     if whole { container.id.as_str() } else { short_id(container.id.as_str()) }
 }
 
-fn row(container: &ContainerSummary, now: i64, whole: bool) -> Result<Value> {
-    let command = container.command.join(" ");
-    let command = if whole { command } else { ellipsis(&command, COMMAND_WIDTH) };
-    let since = |then: Timestamp| human_duration(now.saturating_sub(then.seconds).max(0) as u64);
-    let (state, status) = match container.status {
-        ContainerStatus::Created => ("created", "Created".to_owned()),
-        ContainerStatus::Running(start) => ("running", format!("Up {}", since(start))),
-        ContainerStatus::Exited(code, end) => {
-            let end = end.map(|end| format!(" {}", ago(end.seconds, now))).unwrap_or_default();
-            ("exited", format!("Exited ({code}){end}"))
-        }
-    };
+fn row(
+    container: &ContainerSummary,
+    now: i64,
+    (details, whole): (&Details, bool),
+) -> Result<Value> {
+    let cut = |text: String, width| if whole { text } else { ellipsis(&text, width) };
+    let command = cut(container.command.join(" "), COMMAND_WIDTH);
+    let (state, status) = status(container.status, now);
     let created = container.created;
     let label = |(key, value): (&String, &String)| format!("{key}={value}");
     let labels: Vec<String> = container.labels.iter().map(label).collect();
+    let resources = &details.resources;
+    let mounted = |point: &MountPoint| match &point.volume {
+        Some(name) => cut(name.to_string(), MOUNT_WIDTH),
+        None => cut(point.source.display().to_string(), MOUNT_WIDTH),
+    };
+    let mounts: Vec<String> = resources.mounts.iter().map(mounted).collect();
+    let volumes = resources.mounts.iter().filter(|point| point.volume.is_some()).count();
+    let size = details.size.map(|size| {
+        let whole = human_size(size.written + size.image);
+        format!("{} (virtual {whole})", human_size(size.written))
+    });
     Ok(json!({
         "ID": shown_id(container, whole),
         "Image": container.image,
@@ -81,5 +139,22 @@ fn row(container: &ContainerSummary, now: i64, whole: bool) -> Result<Value> {
         "Ports": "",
         "Names": container.name,
         "Labels": labels.join(","),
+        "LocalVolumes": volumes.to_string(),
+        "Mounts": mounts.join(","),
+        "Networks": resources.network.map(mode).unwrap_or_default(),
+        "Size": size.unwrap_or_default(),
     }))
+}
+
+/// docker's word for the state, and its sentence.
+fn status(status: ContainerStatus, now: i64) -> (&'static str, String) {
+    let since = |then: Timestamp| human_duration(now.saturating_sub(then.seconds).max(0) as u64);
+    match status {
+        ContainerStatus::Created => ("created", "Created".to_owned()),
+        ContainerStatus::Running(start) => ("running", format!("Up {}", since(start))),
+        ContainerStatus::Exited(code, end) => {
+            let end = end.map(|end| format!(" {}", ago(end.seconds, now))).unwrap_or_default();
+            ("exited", format!("Exited ({code}){end}"))
+        }
+    }
 }

@@ -51,6 +51,7 @@ pub(super) fn request(new: NewContainer) -> RunRequest {
             stop_signal: new.stop_signal,
             stop_timeout: new.stop_timeout,
             cid_file: new.cidfile,
+            volumes_from: new.volumes_from,
             auto_remove: false,
         },
     }

@@ -1,33 +1,25 @@
-//! `envbox cp`: files into a kept container and out of it.
+//! `envbox cp`: files into a container and out of it.
 //!
-//! The container's side is its own root, opened by descriptor and mounted
-//! nowhere; every path in it is resolved by openat2(2) with `RESOLVE_IN_ROOT`,
-//! and every member of what is copied is read and made by its name in an open
-//! directory, never through a symbolic link. So nothing that a process inside
-//! swaps meanwhile leads out (CVE-2018-15664), and no program or library of the
-//! container's is loaded (CVE-2019-14271).
-//!
-//! Out of a container that runs comes what it has written so far, by a mount
-//! without an upper directory as for `export`; its volumes are not in it. Into
-//! one that runs nothing is copied: a second writable overlay on the same
-//! directories is undefined (overlayfs, "Sharing and copying layers"), and so is
-//! writing beneath the first one.
+//! The container's side is its own root, opened by descriptor; every path in
+//! it is resolved by openat2(2) with `RESOLVE_IN_ROOT`, and every member of what
+//! is copied is read and made by its name in an open directory, never through
+//! a symbolic link. So nothing that a process inside swaps meanwhile leads out
+//! (CVE-2018-15664), and no program or library of the container's is loaded
+//! (CVE-2019-14271). Which root that is, is told in `tree`.
 
 mod place;
+mod tree;
 
 use std::io::Write;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind, Result};
-use crate::fs::{FileKind, Owner, Rootfs, Timestamp};
+use crate::fs::{FileKind, Owner, Rootfs};
 use crate::image::{self, Transferred};
-use crate::mount::Mount;
-use crate::runtime::source;
-use crate::store::{ContainerRecord, Event, Store};
 
-use super::{Engine, export, launch, running};
+use super::Engine;
 use place::{Destination, Host, Source};
+use tree::Access;
 
 /// One end of a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,28 +58,30 @@ impl Engine {
     /// Copies by docker's rules; a tar goes to `output`.
     ///
     /// # Errors
-    /// `NotFound`; `Invalid` for ends that do not fit each other; `InUse` into
-    /// a container that runs; those of reading and writing. What was copied
-    /// before one stays.
+    /// `NotFound`; `Invalid` for ends that do not fit each other; those of
+    /// reading and writing; `Unavailable` of a container that has gone
+    /// meanwhile. What was copied before one stays.
     pub fn copy(&self, request: &CopyRequest, output: &mut dyn Write) -> Result<Transferred> {
-        // Files may belong to IDs that only the user namespace may read.
-        self.host()?;
         match (&request.from, &request.to) {
             (CopyEnd::Container { .. }, CopyEnd::Container { .. }) => Err(Error::invalid(
                 "copying between containers is not supported",
             )
             .hint("copy to the host first, or pipe: envbox cp A:PATH - | envbox cp - B:DIRECTORY")),
             (CopyEnd::Container { name, path }, to) => {
-                let tree = self.container_root(name, Access::Read)?;
-                copy_out((&tree.rootfs, name, path), (to, self.host_side()), (request, output))
+                let tree = self.container_tree(name, Access::Read)?;
+                let copied =
+                    copy_out((&tree.rootfs, name, path), (to, self.host_side()), (request, output));
+                tree.finish(copied)
             }
             (from, CopyEnd::Container { name, path }) => {
-                let tree = self.container_root(name, Access::Write)?;
+                let tree = self.container_tree(name, Access::Write)?;
                 let owner = (!request.archive).then_some(ROOT);
                 let copied =
                     copy_in((from, self.host_side()), (&tree.rootfs, path), (request, owner))?;
-                self.store()?.record_event(&extracted(&tree.container, path))?;
-                Ok(copied)
+                if let Some(store) = self.existing_store()? {
+                    store.record_event(&tree.extracted(path))?;
+                }
+                tree.finish(Ok(copied))
             }
             _ => Err(Error::invalid("one end of a copy is a container")
                 .hint("give it as CONTAINER:PATH")),
@@ -97,52 +91,6 @@ impl Engine {
     fn host_side(&self) -> Host<'_> {
         Host { working_directory: &self.settings.working_directory }
     }
-
-    /// The root of a kept container.
-    fn container_root(&self, name: &str, access: Access) -> Result<Tree> {
-        let store = self.store_with("container", name)?;
-        let container = store.container(name)?;
-        let mount = self.container_tree(store, &container, access)?;
-        let mount = source::rootfs(&mount, self.host()?.user_namespace)?;
-        let rootfs = Rootfs::new(launch::open_root(&mount)?);
-        Ok(Tree { container, rootfs, _mount: mount })
-    }
-
-    fn container_tree(
-        &self,
-        store: &Store,
-        container: &ContainerRecord,
-        access: Access,
-    ) -> Result<Mount> {
-        let running = running::list(&self.settings.store.run)?;
-        let runs = running.iter().any(|running| running.id == container.id);
-        let mount = store.container_mount(&container.id)?;
-        match access {
-            Access::Read => Ok(export::read_only(mount)),
-            Access::Write if runs => Err(Error::new(
-                Kind::InUse,
-                format!("cannot copy into container {}: it is running", container.name),
-            )
-            .hint("wait until it has ended, or let it read the files from a volume")),
-            Access::Write => Ok(mount),
-        }
-    }
-}
-
-/// The files of a kept container.
-struct Tree {
-    container: ContainerRecord,
-    rootfs: Rootfs,
-    /// Once it is closed the mount belongs to nobody, and openat2(2) answers
-    /// `EAGAIN` to every `..` in it.
-    _mount: OwnedFd,
-}
-
-/// What is done to a container's files.
-#[derive(Clone, Copy)]
-enum Access {
-    Read,
-    Write,
 }
 
 fn copy_out(
@@ -230,26 +178,6 @@ fn missing_inside(error: Error, name: &str, path: &Path) -> Error {
             Path::new("/").join(path).display()
         )),
         _ => error,
-    }
-}
-
-/// docker's event of a copy into a container.
-fn extracted(container: &ContainerRecord, path: &Path) -> Event {
-    let image = container.spec.get("image").and_then(serde_json::Value::as_str);
-    let pairs = [
-        ("name", Some(container.name.to_string())),
-        ("image", image.map(str::to_owned)),
-        ("path", Some(path.display().to_string())),
-    ];
-    Event {
-        time: Timestamp::now(),
-        kind: "container".into(),
-        action: "extract-to-dir".into(),
-        id: container.id.to_string(),
-        attributes: pairs
-            .into_iter()
-            .filter_map(|(key, value)| Some((key.to_owned(), value?)))
-            .collect(),
     }
 }
 

@@ -17,7 +17,7 @@ use super::super::options::mount::MountKind;
 use super::super::options::signal::Signal;
 use super::super::request::{ContainerRequest, MountRequest, Rootfs};
 use super::super::running::{self, RunningFile};
-use super::super::volumes::AttachedVolumes;
+use super::super::volumes::{AttachedVolumes, VolumesFrom};
 use super::super::{Engine, RunRequest, tree};
 use super::keep::Place;
 use super::kept::KeptSpec;
@@ -37,6 +37,8 @@ pub struct LifecycleOptions {
     pub stop_timeout: Option<i64>,
     /// `--cidfile`: gets the ID; must not exist.
     pub cid_file: Option<PathBuf>,
+    /// `--volumes-from`.
+    pub volumes_from: Vec<VolumesFrom>,
     /// A container that is kept is removed when it ends.
     pub auto_remove: bool,
 }
@@ -124,7 +126,12 @@ impl Engine {
     ) -> Result<Prepared> {
         let new = self.new_container(request, options)?;
         let image = new.image.as_ref().map(|image| image.id);
-        let running = new.spec.claimed((&new.id, &new.name), image);
+        let mut running = new.spec.claimed((&new.id, &new.name), image);
+        if !request.keep {
+            // A path that JSON cannot hold is no reason not to run.
+            let spec = new.spec.clone().with_request(request, &self.settings);
+            running.spec = spec.and_then(|spec| spec.to_json()).unwrap_or_default();
+        }
         let claim = RunningFile::claim(&self.settings.store.run, &running)?;
         let placed = self
             .place(&new, request)

@@ -4,8 +4,15 @@
 
 use crate::error::Result;
 use crate::fs::Timestamp;
+use crate::id::ContainerId;
+use crate::runtime::spec::NetworkNamespace;
 
 use super::super::{ContainerStatus, ContainerSummary, Engine};
+use super::resources::ContainerResources;
+
+/// The groups of conditions on what a container has.
+const VOLUME: u8 = 6;
+const NETWORK: u8 = 7;
 
 /// A condition on containers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +37,15 @@ pub enum ContainerFilter {
     Since(String),
     /// It was made before this time.
     Until(Timestamp),
+    /// It has this volume, or this path of the host's, or something mounted at
+    /// this path of its own.
+    Volume(String),
+    /// It has this network.
+    Network(NetworkNamespace),
+    /// It has a network that is none of envbox's.
+    OtherNetwork,
+    /// Whether it is without a health check, as all of envbox's are.
+    Unchecked(bool),
 }
 
 /// The states that containers can be in.
@@ -49,9 +65,11 @@ pub enum StatusFilter {
 enum Condition<'a> {
     Plain(&'a ContainerFilter),
     /// The image's name, and all kept containers that stand on it.
-    Ancestor(String, Vec<crate::id::ContainerId>),
+    Ancestor(String, Vec<ContainerId>),
     Before(Timestamp),
     Since(Timestamp),
+    /// The containers that have what is wanted; of one group.
+    Among(u8, Vec<ContainerId>),
 }
 
 impl Condition<'_> {
@@ -63,6 +81,8 @@ impl Condition<'_> {
             Self::Plain(ContainerFilter::Status(_)) => 2,
             Self::Plain(ContainerFilter::Exited(_)) => 3,
             Self::Ancestor(..) => 4,
+            Self::Plain(ContainerFilter::Unchecked(_)) => 5,
+            Self::Among(group, _) => *group,
             Self::Plain(_) | Self::Before(_) | Self::Since(_) => u8::MAX,
         }
     }
@@ -76,6 +96,7 @@ impl Condition<'_> {
             Self::Ancestor(name, ids) => found.image == *name || ids.contains(&found.id),
             Self::Before(time) => found.created < *time,
             Self::Since(time) => found.created > *time,
+            Self::Among(_, ids) => ids.contains(&found.id),
             Self::Plain(filter) => match filter {
                 ContainerFilter::Id(start) => found.id.as_str().starts_with(start.as_str()),
                 ContainerFilter::Name(part) => {
@@ -88,8 +109,12 @@ impl Condition<'_> {
                     matches!(found.status, ContainerStatus::Exited(code, _) if code == *wanted)
                 }
                 ContainerFilter::Until(time) => found.created < *time,
+                ContainerFilter::Unchecked(unchecked) => *unchecked,
                 // They have been looked up.
                 ContainerFilter::Ancestor(_)
+                | ContainerFilter::Volume(_)
+                | ContainerFilter::Network(_)
+                | ContainerFilter::OtherNetwork
                 | ContainerFilter::Before(_)
                 | ContainerFilter::Since(_) => false,
             },
@@ -139,8 +164,25 @@ impl Engine {
             ContainerFilter::Before(name) => Condition::Before(self.time_of(name, all)?),
             ContainerFilter::Since(name) => Condition::Since(self.time_of(name, all)?),
             ContainerFilter::Ancestor(name) => self.ancestor(name)?,
+            ContainerFilter::Volume(text) => {
+                self.among(VOLUME, |resources| resources.has_volume(text))?
+            }
+            ContainerFilter::Network(wanted) => {
+                self.among(NETWORK, |resources| resources.network == Some(*wanted))?
+            }
+            ContainerFilter::OtherNetwork => Condition::Among(NETWORK, Vec::new()),
             plain => Condition::Plain(plain),
         })
+    }
+
+    fn among(
+        &self,
+        group: u8,
+        has: impl Fn(&ContainerResources) -> bool,
+    ) -> Result<Condition<'static>> {
+        let all = self.container_resources()?.into_iter();
+        let ids = all.filter(|(_, resources)| has(resources)).map(|(id, _)| id);
+        Ok(Condition::Among(group, ids.collect()))
     }
 
     fn time_of(&self, name: &str, all: &[ContainerSummary]) -> Result<Timestamp> {

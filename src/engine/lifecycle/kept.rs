@@ -55,6 +55,11 @@ impl KeptSpec {
         })
     }
 
+    /// What the file of a container tells that is not kept.
+    pub(in crate::engine) fn of_running(running: &Running) -> Self {
+        Self::deserialize(&running.spec).unwrap_or_default()
+    }
+
     /// Puts `request` into it, with every path as the caller means it now.
     ///
     /// # Errors
@@ -113,6 +118,7 @@ impl KeptSpec {
             labels: self.labels.clone(),
             stop_signal: self.stop_signal.map(Signal::number),
             stop_timeout: self.stop_timeout,
+            spec: Value::Null,
         }
     }
 

@@ -24,6 +24,7 @@ mod keep;
 mod kept;
 mod label;
 mod remove;
+mod resources;
 mod start;
 mod stop;
 pub(super) mod text;
@@ -32,6 +33,7 @@ pub use create::{Launched, LifecycleOptions};
 pub use filter::{ContainerFilter, StatusFilter};
 pub use label::Label;
 pub use remove::RemoveRunning;
+pub use resources::ContainerResources;
 pub use start::{Attach, StartedContainer};
 pub use stop::StopOptions;
 

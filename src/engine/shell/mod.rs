@@ -19,7 +19,7 @@ use super::options::environment::EnvironmentOption;
 use super::options::mount::ShellMount;
 use super::profile::{Profile, Variable};
 use super::project::{self, FoundProject};
-use super::request::{ContainerOptions, ContainerRequest, Rootfs, Terminal};
+use super::request::{ContainerOptions, ContainerRequest, Inherited, Rootfs, Terminal};
 use super::{Ended, Engine};
 
 /// The host name where neither profile nor caller gives one: the same on every
@@ -131,12 +131,14 @@ impl Engine {
         Ok(ContainerRequest {
             rootfs,
             commands: commands(request, profile),
+            entrypoint: 0,
             environment: self.shell_environment(request, defaults)?,
             locales: profile.fallback.locale.clone(),
             terminal_types: self.terminal_types(profile),
             working_directory: options.working_directory.clone().unwrap_or(workdir),
             user: user.map_or_else(root, Ok)?,
             mounts,
+            inherited: Inherited::default(),
             hostname: Some(hostname.map_or_else(|| HOSTNAME.parse(), Ok)?),
             network: options.network.unwrap_or(profile.shell.network).into(),
             terminal: if request.terminal { Terminal::New } else { Terminal::Inherit },

@@ -20,6 +20,7 @@ use crate::runtime::spec::{Access, Links, MountSource, Propagation};
 use crate::store::{Store, VolumeHolder, VolumeRecord, VolumeUse};
 
 use super::copy;
+use super::inherit::InheritedMounts;
 use super::local::LocalVolume;
 
 /// What is mounted for the volumes of a container, by target. Parts of volumes
@@ -172,26 +173,33 @@ fn wanted(
     Ok((record, used))
 }
 
-/// `mounts`, and an anonymous volume at each of the image's `Volumes` where
-/// none of them stands; those that lie deeper come later, as in docker.
+/// `mounts`, those of `inherited` where none of them stands, and an anonymous
+/// volume at each of the image's `Volumes` where neither does; those that lie
+/// deeper come later, as in docker. `inherited` keeps what is used of it.
 ///
 /// # Errors
 /// `Invalid` for a path of the image's that cannot be mounted at.
 pub(in crate::engine) fn with_image_volumes(
     mounts: &[MountOption],
+    inherited: &mut InheritedMounts,
     volumes: &NameSet,
-) -> Result<Vec<MountOption>> {
-    let mut all = mounts.to_vec();
+) -> Result<Vec<MountRequest>> {
+    let own = |target: &String| mounts.iter().any(|mount| mount.target == *target);
+    inherited.inherited.targets.retain(|target| !own(target));
+    let lent = std::mem::take(&mut inherited.mounts).into_iter();
+    let lent = lent.filter(|mount| !own(&mount.option.target));
+    let plain = |option| MountRequest { option, owner: None, links: Links::Follow };
+    let mut all: Vec<MountRequest> = mounts.iter().cloned().map(plain).chain(lent).collect();
     for path in volumes.keys() {
         let target = mount::clean_target(path).map_err(|fault| {
             Error::invalid(format!("the image has a volume at {path:?}: {fault}"))
         })?;
-        if all.iter().all(|mount| mount.target != target) {
+        if all.iter().all(|mount| mount.option.target != target) {
             let kind = MountKind::Volume(Volume::default());
-            all.push(MountOption { target, read_only: false, kind });
+            all.push(plain(MountOption { target, read_only: false, kind }));
         }
     }
-    all.sort_by_key(|mount| mount.target.matches('/').count());
+    all.sort_by_key(|mount| mount.option.target.matches('/').count());
     Ok(all)
 }
 

@@ -4,7 +4,9 @@
 
 mod attach;
 mod copy;
+mod inherit;
 mod local;
+mod point;
 mod transfer;
 
 #[cfg(test)]
@@ -20,7 +22,11 @@ use crate::store::{Store, VolumeRecord, VolumeUser};
 
 use super::{Engine, usage};
 
+pub use inherit::VolumesFrom;
+pub use point::{MountOrigin, MountPoint};
+
 pub(super) use attach::{AttachedVolumes, with_image_volumes};
+pub(super) use inherit::InheritedMounts;
 use local::LocalVolume;
 
 /// A volume that is to be made.

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::local::LocalVolume;
-use super::with_image_volumes;
+use super::{InheritedMounts, with_image_volumes};
 use crate::engine::options::mount::{parse_tmpfs, parse_volume};
+use crate::engine::request::{Inherited, MountRequest};
 use crate::error::Kind;
+use crate::runtime::spec::Links;
 
 fn parse(options: &[(&str, &str)]) -> crate::error::Result<LocalVolume> {
     let pair = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
@@ -61,14 +63,26 @@ fn volumes_of_an_image_stand_where_no_mount_does() {
     let image = serde_json::from_value(
         image.iter().map(|path| ((*path).to_owned(), serde_json::json!({}))).collect(),
     );
-    let all = with_image_volumes(&given, &image.unwrap()).unwrap();
-    let printed: Vec<String> = all.iter().map(ToString::to_string).collect();
-    let targets: Vec<&str> = all.iter().map(|mount| mount.target.as_str()).collect();
+    let lent = |text: &str| MountRequest {
+        option: parse_volume(text).unwrap(),
+        owner: None,
+        links: Links::Follow,
+    };
+    let mut inherited = InheritedMounts {
+        mounts: vec![lent("theirs:/other"), lent("theirs:/log")],
+        inherited: Inherited { from: Vec::new(), targets: vec!["/other".into(), "/log".into()] },
+    };
+    let all = with_image_volumes(&given, &mut inherited, &image.unwrap()).unwrap();
+    let printed: Vec<String> = all.iter().map(|mount| mount.option.to_string()).collect();
+    let targets: Vec<&str> = all.iter().map(|mount| mount.option.target.as_str()).collect();
     assert_eq!(
         targets,
         ["/other", "/log", "/tmp/x", "/var/lib/data", "/var/lib/data/deep"],
         "{printed:?}"
     );
+    assert_eq!((all[0].option.clone(), all[1].clone()), (given[1].clone(), lent("theirs:/log")));
+    assert_eq!(inherited.inherited.targets, ["/log"]);
     let root = serde_json::from_value(serde_json::json!({"/": {}})).unwrap();
-    assert_eq!(with_image_volumes(&[], &root).unwrap_err().kind(), Kind::Invalid);
+    let refused = with_image_volumes(&[], &mut InheritedMounts::default(), &root).unwrap_err();
+    assert_eq!(refused.kind(), Kind::Invalid);
 }

@@ -6,6 +6,7 @@
 mod archive;
 mod command;
 mod config;
+mod copy;
 mod descriptor;
 mod device;
 mod kernel;

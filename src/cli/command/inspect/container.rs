@@ -1,11 +1,25 @@
-//! A container as docker's JSON (Engine API, `ContainerInspect`), as far as
-//! its record tells.
+//! A container as docker's JSON (Engine API, `ContainerInspect`): what it was
+//! asked to be, what it does, and what it has. A field whose value nobody knows
+//! is left out.
+
+mod host;
+mod network;
+mod parameters;
+
+use std::path::Path;
 
 use serde::Serialize;
 
-use crate::engine::{ContainerDetails, ContainerStatus};
+use crate::engine::{ContainerDetails, ContainerStatus, MountPoint};
+use crate::mount::Mount;
+use crate::store::{Driver, OverlayDriver};
+
+pub(in crate::cli) use network::mode as network_mode;
 
 use super::time;
+use host::Host;
+use network::Network;
+use parameters::Parameters;
 
 /// The fields in docker's order.
 #[derive(Serialize)]
@@ -18,11 +32,22 @@ pub(super) struct Container {
     state: State,
     image: String,
     name: String,
+    restart_count: u32,
+    driver: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host_config: Option<Host>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    graph_driver: Option<GraphDriver>,
     #[serde(skip_serializing_if = "Option::is_none")]
     size_rw: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     size_root_fs: Option<u64>,
+    mounts: Vec<Point>,
     config: Parameters,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network_settings: Option<Network>,
 }
 
 #[derive(Serialize)]
@@ -30,45 +55,136 @@ pub(super) struct Container {
 struct State {
     status: &'static str,
     running: bool,
+    paused: bool,
+    restarting: bool,
+    dead: bool,
+    pid: u32,
     exit_code: i32,
+    /// Why it did not come up is not recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
     started_at: String,
     finished_at: String,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Parameters {
-    image: String,
-    cmd: Vec<String>,
+struct GraphDriver {
+    data: Directories,
+    name: &'static str,
+}
+
+/// docker's names of the overlay's directories, each where there is one.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Directories {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lower_dir: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upper_dir: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    work_dir: Option<String>,
+}
+
+/// docker's `MountPoint`.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Point {
+    r#type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    source: String,
+    destination: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    driver: Option<&'static str>,
+    mode: String,
+    #[serde(rename = "RW")]
+    rw: bool,
+    propagation: &'static str,
 }
 
 impl Container {
     pub(super) fn new(container: &ContainerDetails) -> Self {
         let summary = &container.summary;
-        let (status, exit_code, finished_at) = match summary.status {
-            ContainerStatus::Created => ("created", 0, None),
-            ContainerStatus::Running(_) => ("running", 0, None),
-            ContainerStatus::Exited(code, time) => ("exited", code, time),
-        };
-        let command = &summary.command;
+        let request = container.request.as_ref();
         Self {
             id: summary.id.to_string(),
             created: time(Some(summary.created)),
-            path: command.first().cloned().unwrap_or_default(),
-            args: command.iter().skip(1).cloned().collect(),
-            state: State {
-                status,
-                running: status == "running",
-                exit_code,
-                started_at: time(container.started_at),
-                finished_at: time(finished_at),
-            },
+            path: summary.command.first().cloned().unwrap_or_default(),
+            args: summary.command.iter().skip(1).cloned().collect(),
+            state: State::new(container),
             image: container.image.map_or_else(String::new, |image| image.to_string()),
             // docker's names of containers are paths of one part.
             name: format!("/{}", summary.name),
+            restart_count: 0,
+            driver: OverlayDriver.name(),
+            platform: container.platform.as_ref().map(|platform| platform.os.clone()),
+            host_config: request.map(|request| Host::new(container, request)),
+            graph_driver: container.root.as_ref().map(GraphDriver::new),
             size_rw: container.size.map(|size| size.written),
             size_root_fs: container.size.map(|size| size.written + size.image),
-            config: Parameters { image: summary.image.clone(), cmd: command.clone() },
+            mounts: container.mounts.iter().map(Point::new).collect(),
+            config: Parameters::new(container),
+            network_settings: request.map(|request| Network::new(request.network)),
+        }
+    }
+}
+
+impl State {
+    fn new(container: &ContainerDetails) -> Self {
+        let (status, exit_code, finished_at) = match container.summary.status {
+            ContainerStatus::Created => ("created", container.exit_code.unwrap_or(0), None),
+            ContainerStatus::Running(_) => ("running", 0, None),
+            ContainerStatus::Exited(code, time) => ("exited", code, time),
+        };
+        let failed = status == "created" && container.exit_code.is_some();
+        Self {
+            status,
+            running: status == "running",
+            paused: false,
+            restarting: false,
+            dead: false,
+            pid: container.pid.unwrap_or(0),
+            exit_code,
+            error: (!failed).then_some(""),
+            started_at: time(container.started_at),
+            finished_at: time(finished_at),
+        }
+    }
+}
+
+impl GraphDriver {
+    fn new(root: &Mount) -> Self {
+        let text = |path: &Path| path.display().to_string();
+        let data = match root {
+            Mount::Bind { source, .. } => {
+                Directories { lower_dir: None, upper_dir: Some(text(source)), work_dir: None }
+            }
+            Mount::Overlay(overlay) => {
+                let lower: Vec<String> = overlay.lower.iter().map(|path| text(path)).collect();
+                let upper = overlay.upper.as_ref();
+                Directories {
+                    lower_dir: Some(lower.join(":")),
+                    upper_dir: upper.map(|upper| text(&upper.upper)),
+                    work_dir: upper.map(|upper| text(&upper.work)),
+                }
+            }
+        };
+        Self { data, name: OverlayDriver.name() }
+    }
+}
+
+impl Point {
+    fn new(point: &MountPoint) -> Self {
+        Self {
+            r#type: if point.volume.is_some() { "volume" } else { "bind" },
+            name: point.volume.as_ref().map(ToString::to_string),
+            source: point.source.display().to_string(),
+            destination: point.destination.clone(),
+            driver: point.volume.is_some().then_some("local"),
+            mode: point.mode.clone(),
+            rw: !point.read_only,
+            propagation: point.propagation.map_or("", |propagation| propagation.as_str()),
         }
     }
 }

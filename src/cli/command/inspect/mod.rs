@@ -12,6 +12,8 @@ use crate::engine::{Engine, Inspected, ObjectKind, Sizes};
 use crate::error::Result;
 use crate::fs::Timestamp;
 
+pub(super) use container::network_mode;
+
 use container::Container;
 use image::Image;
 
