@@ -7,6 +7,7 @@ use crate::fs::Timestamp;
 use crate::mount::Mount;
 use crate::store::{ContainerRecord, ImageRecord, Store};
 
+use super::lifecycle::no_such_container;
 use super::running;
 use super::{ContainerSummary, Engine, containers, usage};
 
@@ -107,9 +108,13 @@ impl Engine {
 
     fn inspect_container(&self, name: &str, sizes: Sizes) -> Result<Inspected> {
         let store = self.store_with("container", name)?;
-        let running = running::list(&self.settings.store.run)?;
-        let details = match store.container(name) {
-            Ok(record) => {
+        let read = || match store.container(name) {
+            Err(error) if error.kind() == Kind::NotFound => Ok(Vec::new()),
+            found => found.map(|record| vec![record]),
+        };
+        let (mut running, mut kept) = containers::look(&self.settings.store.run, read)?;
+        let details = match kept.pop() {
+            Some(record) => {
                 let size = match sizes {
                     Sizes::Unknown => None,
                     Sizes::Counted => Some(self.container_size(store, &record)?),
@@ -122,8 +127,10 @@ impl Engine {
                     size,
                 }
             }
-            Err(error) if error.kind() == Kind::NotFound => {
-                let alive = running::named(running, name)?.ok_or(error)?;
+            None => {
+                running.retain(|running| running.pid.is_some());
+                let alive =
+                    running::named(running, name)?.ok_or_else(|| no_such_container(name))?;
                 ContainerDetails {
                     image: alive.image,
                     started_at: Some(Timestamp::from_seconds(alive.started)),
@@ -131,7 +138,6 @@ impl Engine {
                     size: None,
                 }
             }
-            Err(error) => return Err(error),
         };
         Ok(Inspected::Container(Box::new(details)))
     }
