@@ -1,7 +1,6 @@
 //! Containers that run and containers that are kept: what `ps` lists.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use crate::error::Result;
 use crate::fs::Timestamp;
@@ -9,6 +8,7 @@ use crate::id::{ContainerId, ContainerName};
 use crate::store::ContainerRecord;
 
 use super::Engine;
+use super::held;
 use super::lifecycle::KeptSpec;
 use super::running::{self, Running};
 
@@ -55,7 +55,7 @@ impl Engine {
     /// # Errors
     /// Those of the store and of the run directory.
     pub fn containers(&self) -> Result<Vec<ContainerSummary>> {
-        let (running, kept) = look(&self.settings.store.run, || match self.existing_store()? {
+        let (running, kept) = self.look(|| match self.existing_store()? {
             Some(store) => store.containers(),
             None => Ok(Vec::new()),
         })?;
@@ -73,31 +73,39 @@ impl Engine {
         all.sort_by_key(|container| std::cmp::Reverse(container.created));
         Ok(all)
     }
-}
 
-/// Who is claimed or runs, and the records that `read` reads, as both were at
-/// one time: who is started between the two looks has a record that says so and
-/// no file, as one whose monitor was killed. Only the latter still has none when
-/// its record, read again, says the same.
-///
-/// # Errors
-/// Those of the run directory and of `read`.
-pub(super) fn look(
-    run: &Path,
-    read: impl Fn() -> Result<Vec<ContainerRecord>>,
-) -> Result<(Vec<Running>, Vec<ContainerRecord>)> {
-    let look = || Ok((running::list_claimed(run)?, read()?));
-    let (mut running, mut kept) = look()?;
-    let mut missing = started_without_file(&running, &kept);
-    while !missing.is_empty() {
-        (running, kept) = look()?;
-        let still = started_without_file(&running, &kept);
-        if still == missing {
-            break;
+    /// Who is claimed or runs, and the records that `read` reads, as both were
+    /// at one time: who is started between the two looks has a record that says
+    /// so and no file, as one whose monitor was killed. Only the latter still
+    /// has none when its record, read again, says the same. One whose file was
+    /// taken away counts as claimed: its monitor holds its directory.
+    ///
+    /// # Errors
+    /// Those of the run directory and of `read`.
+    pub(super) fn look(
+        &self,
+        read: impl Fn() -> Result<Vec<ContainerRecord>>,
+    ) -> Result<(Vec<Running>, Vec<ContainerRecord>)> {
+        let look = || Ok((running::list_claimed(&self.settings.store.run)?, read()?));
+        let (mut running, mut kept) = look()?;
+        let mut missing = started_without_file(&running, &kept);
+        while !missing.is_empty() {
+            (running, kept) = look()?;
+            let still = started_without_file(&running, &kept);
+            if still == missing {
+                break;
+            }
+            missing = still;
         }
-        missing = still;
+        let ids: BTreeSet<&ContainerId> = missing.iter().map(|(id, _)| id).collect();
+        for record in kept.iter().filter(|record| ids.contains(&record.id)) {
+            if held::is_held(&self.store()?.container_path(&record.id))? {
+                let spec = KeptSpec::of(record);
+                running.push(spec.claimed((&record.id, &record.name), Some(record.image)));
+            }
+        }
+        Ok((running, kept))
     }
-    Ok((running, kept))
 }
 
 fn started_without_file(
