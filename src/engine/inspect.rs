@@ -112,7 +112,7 @@ impl Engine {
             Err(error) if error.kind() == Kind::NotFound => Ok(Vec::new()),
             found => found.map(|record| vec![record]),
         };
-        let (mut running, mut kept) = containers::look(&self.settings.store.run, read)?;
+        let (mut running, mut kept) = self.look(read)?;
         let details = match kept.pop() {
             Some(record) => {
                 let size = match sizes {
@@ -174,9 +174,7 @@ fn last_tagged(store: &Store, image: &ImageRecord) -> Result<Option<Timestamp>> 
 
 /// Keeps the hint at similar names.
 fn no_such_object(name: &str, cause: &Error) -> Error {
-    let error = Error::not_found(format!("no such object: {name}"));
-    match cause.hint_text() {
-        Some(hint) => error.hint(hint.to_owned()),
-        None => error,
-    }
+    let similar = cause.hint_text().filter(|hint| hint.starts_with("did you mean"));
+    let hint = similar.unwrap_or("list what there is with `envbox ps -a` and `envbox images`");
+    Error::not_found(format!("no such object: {name}")).hint(hint.to_owned())
 }
