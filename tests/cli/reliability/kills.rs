@@ -103,7 +103,7 @@ fn expect_inspected(room: &Room, random: &mut Random) {
     // One that goes when it ends may have ended just now.
     if answer.status == Some(0) {
         let found: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
-        assert_eq!(found[0]["Name"].is_string(), true, "{answer}");
+        assert!(found[0]["Name"].is_string(), "{answer}");
         assert_eq!(found[0]["State"]["Status"], state.as_str(), "{answer}");
     } else {
         assert!(answer.stderr.contains("no such"), "{answer}");
