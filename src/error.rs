@@ -205,6 +205,8 @@ fn hint_of(error: &io::Error) -> Option<Cow<'static, str>> {
     let hint = match error.raw_os_error()? {
         libc::ENOSPC => "free space, or put the store elsewhere with --root or ENVBOX_ROOT",
         libc::EDQUOT => "the disk quota is used up; put the store elsewhere with --root",
+        // Of fork(2) and clone(2): others that would block are not told of.
+        libc::EAGAIN => "no more processes are allowed: end some, or raise the limit (ulimit -u)",
         libc::EMFILE => "raise the limit of open files: ulimit -n 4096",
         _ => return None,
     };

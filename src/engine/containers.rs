@@ -1,6 +1,6 @@
 //! Containers that run and containers that are kept: what `ps` lists.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Result;
 use crate::fs::Timestamp;
@@ -8,6 +8,7 @@ use crate::id::{ContainerId, ContainerName};
 use crate::store::ContainerRecord;
 
 use super::Engine;
+use super::held;
 use super::lifecycle::KeptSpec;
 use super::running::{self, Running};
 
@@ -54,15 +55,12 @@ impl Engine {
     /// # Errors
     /// Those of the store and of the run directory.
     pub fn containers(&self) -> Result<Vec<ContainerSummary>> {
+        let (running, kept) = self.look(|| match self.existing_store()? {
+            Some(store) => store.containers(),
+            None => Ok(Vec::new()),
+        })?;
         let mut running: BTreeMap<ContainerId, Running> =
-            running::list_claimed(&self.settings.store.run)?
-                .into_iter()
-                .map(|running| (running.id.clone(), running))
-                .collect();
-        let kept = match self.existing_store()? {
-            Some(store) => store.containers()?,
-            None => Vec::new(),
-        };
+            running.into_iter().map(|running| (running.id.clone(), running)).collect();
         let mut all: Vec<ContainerSummary> = kept
             .into_iter()
             .map(|record| {
@@ -75,6 +73,51 @@ impl Engine {
         all.sort_by_key(|container| std::cmp::Reverse(container.created));
         Ok(all)
     }
+
+    /// Who is claimed or runs, and the records that `read` reads, as both were
+    /// at one time: who is started between the two looks has a record that says
+    /// so and no file, as one whose monitor was killed. Only the latter still
+    /// has none when its record, read again, says the same. One whose file was
+    /// taken away counts as claimed: its monitor holds its directory.
+    ///
+    /// # Errors
+    /// Those of the run directory and of `read`.
+    pub(super) fn look(
+        &self,
+        read: impl Fn() -> Result<Vec<ContainerRecord>>,
+    ) -> Result<(Vec<Running>, Vec<ContainerRecord>)> {
+        let look = || Ok((running::list_claimed(&self.settings.store.run)?, read()?));
+        let (mut running, mut kept) = look()?;
+        let mut missing = started_without_file(&running, &kept);
+        while !missing.is_empty() {
+            (running, kept) = look()?;
+            let still = started_without_file(&running, &kept);
+            if still == missing {
+                break;
+            }
+            missing = still;
+        }
+        let ids: BTreeSet<&ContainerId> = missing.iter().map(|(id, _)| id).collect();
+        for record in kept.iter().filter(|record| ids.contains(&record.id)) {
+            if held::is_held(&self.store()?.container_path(&record.id))? {
+                let spec = KeptSpec::of(record);
+                running.push(spec.claimed((&record.id, &record.name), Some(record.image)));
+            }
+        }
+        Ok((running, kept))
+    }
+}
+
+fn started_without_file(
+    running: &[Running],
+    kept: &[ContainerRecord],
+) -> Vec<(ContainerId, Option<Timestamp>)> {
+    let files: BTreeSet<&ContainerId> = running.iter().map(|running| &running.id).collect();
+    let started = |record: &&ContainerRecord| {
+        record.state.started_at.is_some() && record.state.finished_at.is_none()
+    };
+    let missing = kept.iter().filter(started).filter(|record| !files.contains(&record.id));
+    missing.map(|record| (record.id.clone(), record.state.started_at)).collect()
 }
 
 /// What a list tells of a kept container, and of it running if it does.

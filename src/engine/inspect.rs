@@ -9,7 +9,7 @@ use crate::mount::Mount;
 use crate::platform::Platform;
 use crate::store::{ContainerRecord, ImageRecord, Store};
 
-use super::lifecycle::KeptSpec;
+use super::lifecycle::{KeptSpec, no_such_container};
 use super::options::signal::Signal;
 use super::running::{self, Running};
 use super::{ContainerRequest, ContainerSummary, Engine, MountPoint, containers, usage};
@@ -128,9 +128,13 @@ impl Engine {
 
     fn inspect_container(&self, name: &str, sizes: Sizes) -> Result<Inspected> {
         let store = self.store_with("container", name)?;
-        let running = running::list(&self.settings.store.run)?;
-        let details = match store.container(name) {
-            Ok(record) => {
+        let read = || match store.container(name) {
+            Err(error) if error.kind() == Kind::NotFound => Ok(Vec::new()),
+            found => found.map(|record| vec![record]),
+        };
+        let (mut running, mut kept) = self.look(read)?;
+        let details = match kept.pop() {
+            Some(record) => {
                 let alive = running.into_iter().find(|running| running.id == record.id);
                 let size = match sizes {
                     Sizes::Unknown => None,
@@ -139,10 +143,12 @@ impl Engine {
                 let root = store.container_mount(&record.id).ok();
                 ContainerDetails { size, root, ..self.details_of_kept(record, alive)? }
             }
-            Err(error) if error.kind() == Kind::NotFound => {
-                self.details_of_running(running::named(running, name)?.ok_or(error)?)?
+            None => {
+                running.retain(|running| running.pid.is_some());
+                let alive =
+                    running::named(running, name)?.ok_or_else(|| no_such_container(name))?;
+                self.details_of_running(alive)?
             }
-            Err(error) => return Err(error),
         };
         Ok(Inspected::Container(Box::new(details)))
     }
@@ -246,9 +252,7 @@ fn last_tagged(store: &Store, image: &ImageRecord) -> Result<Option<Timestamp>> 
 
 /// Keeps the hint at similar names.
 fn no_such_object(name: &str, cause: &Error) -> Error {
-    let error = Error::not_found(format!("no such object: {name}"));
-    match cause.hint_text() {
-        Some(hint) => error.hint(hint.to_owned()),
-        None => error,
-    }
+    let similar = cause.hint_text().filter(|hint| hint.starts_with("did you mean"));
+    let hint = similar.unwrap_or("list what there is with `envbox ps -a` and `envbox images`");
+    Error::not_found(format!("no such object: {name}")).hint(hint.to_owned())
 }

@@ -13,6 +13,7 @@ mod excludes;
 mod exec;
 mod export;
 mod fallback;
+mod held;
 mod host;
 mod images;
 mod import;

@@ -30,6 +30,8 @@ use crate::monitor::Control;
 use crate::runtime::join::ProcessId;
 use crate::runtime::spec::ProcessSpec;
 
+use super::held::{self, Held};
+
 const FOLDER: &str = "containers";
 
 /// How many containers an error names.
@@ -92,6 +94,7 @@ pub(super) struct RunningFile {
     folder: PathBuf,
     id: ContainerId,
     turn: Option<Turn>,
+    held: Option<Held>,
     _locked: File,
 }
 
@@ -146,13 +149,28 @@ impl RunningFile {
         let mut file = fs::create_new(&path)?;
         fs::lock(&file, fs::LockMode::Exclusive, &path)?;
         file.write_all(&line(claimed)?).map_err(|error| Error::io("write", &path, error))?;
-        Ok(Self { folder, id: claimed.id.clone(), turn: None, _locked: file })
+        Ok(Self { folder, id: claimed.id.clone(), turn: None, held: None, _locked: file })
     }
 
     /// The same, which ends `turn` when the container runs, or is given up.
     pub(super) fn with_turn(mut self, turn: Turn) -> Self {
         self.turn = Some(turn);
         self
+    }
+
+    /// The same, which also holds the `directory` of a kept container.
+    ///
+    /// # Errors
+    /// `InUse` if a monitor does; the claim is given up then.
+    pub(super) fn holding(mut self, directory: &Path, name: &ContainerName) -> Result<Self> {
+        match Held::take(directory) {
+            Ok(Some(held)) => {
+                self.held = Some(held);
+                Ok(self)
+            }
+            Ok(None) => self.remove().and(Err(held::unreachable(name, directory))),
+            Err(error) => self.remove().and(Err(error)),
+        }
     }
 
     /// What the file says now: others may have renamed the container.
@@ -190,6 +208,9 @@ impl RunningFile {
     /// Those of unlink(2).
     pub(super) fn remove(self) -> Result<()> {
         let _guard = guard(&self.folder)?;
+        if let Some(held) = &self.held {
+            held.release();
+        }
         remove_files(&self.folder, &self.id)
     }
 }

@@ -145,13 +145,18 @@ fn explain_exec(program: &Program, errno: Errno) -> StartError {
             error(format!("exec {command:?}: no such file or directory"))
                 .hint("either the file or the interpreter that it names is not in the image"),
         ),
-        Errno::ENOENT => StartError::NotFound(error(format!(
-            "exec {command:?}: executable file not found in $PATH"
-        ))),
+        Errno::ENOENT => StartError::NotFound(
+            error(format!("exec {command:?}: executable file not found in $PATH"))
+                .hint("check the spelling, or give its path in the container"),
+        ),
         Errno::ENOEXEC => StartError::NotExecutable(
             Error::new(Kind::Unsupported, format!("exec {command:?}: exec format error")).hint(
                 "the file is for another architecture, or a script without #! at its beginning",
             ),
+        ),
+        Errno::EACCES => StartError::NotExecutable(
+            Error::new(Kind::Denied, format!("exec {command:?}: permission denied"))
+                .hint("make it executable (chmod +x), and do not mount it noexec"),
         ),
         errno => StartError::NotExecutable(Error::new(
             Kind::Denied,

@@ -221,7 +221,7 @@ impl Store {
     pub fn remove_container(&self, id: &ContainerId) -> Result<()> {
         let record = self.container(id.as_str())?;
         let stack = record.chain.map_or(Ok(Vec::new()), |chain| self.stack_of(chain))?;
-        let workspace = self.begin(&[])?;
+        let workspace = self.begin_removal()?;
         self.write("remove a container from", |transaction| {
             let removed =
                 transaction.execute("DELETE FROM containers WHERE id = ?1", [id.as_str()])?;
@@ -234,7 +234,7 @@ impl Store {
                 .collect();
             Ok(workspace.intend(&items)?)
         })?;
-        self.settle(workspace)
+        self.end_removal(workspace)
     }
 
     /// A random name that no kept container has now.

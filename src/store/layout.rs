@@ -22,6 +22,11 @@ pub(super) const LAYERS: &str = "layers";
 pub(super) const CONTAINERS: &str = "containers";
 pub(super) const VOLUMES: &str = "volumes";
 
+/// Room on the disk that is given up by whoever removes something, so that a
+/// full disk can be made emptier: to write down what goes takes some, too.
+const RESERVE: &str = "reserve";
+const RESERVED: u64 = 512 * 1024;
+
 /// Only the owner may look in. Were layers reachable, any user of the host
 /// could run the old setuid programs in them (CVE-2021-41091).
 const MODE: u32 = 0o700;
@@ -95,6 +100,23 @@ fn spread(path: &Path) {
     {
         let _ = rustix::fs::ioctl_setflags(&dir, flags | rustix::fs::IFlags::TOPDIR);
     }
+}
+
+/// Lays the reserve by, if it was given up and there is room.
+pub(super) fn ensure_reserve(root: &Path) {
+    let path = root.join(RESERVE);
+    let Ok(file) = fs::create_new(&path) else { return };
+    let flags = rustix::fs::FallocateFlags::empty();
+    if rustix::fs::fallocate(&file, flags, 0, RESERVED).is_err() {
+        // No room, or a file system that can promise none.
+        let _ = fs::remove_file(&path);
+    }
+}
+
+/// Gives the reserve up.
+pub(super) fn release_reserve(root: &Path) {
+    // Without it the removal fails where the disk is full, and tells why.
+    let _ = fs::remove_file(&root.join(RESERVE));
 }
 
 /// Takes the store's lock, waiting for it; it goes with the descriptor.

@@ -5,6 +5,7 @@
 //!   version                  the number of this layout; written last
 //!   lock                     flock: shared by who changes something,
 //!                            exclusive for migration and collection
+//!   reserve                  room for removals where the disk is full
 //!   envbox.db                SQLite: what exists, and its names
 //!   blobs/sha256/<digest>    image configs and manifests, raw
 //!   layers/<chain ID>/       tree/ and overrides, as the driver left them
@@ -253,8 +254,23 @@ impl Store {
         let workspace = self.workspace(&[])?;
         if !items.is_empty() {
             workspace.intend(items)?;
+            layout::ensure_reserve(&self.paths.root);
         }
         Ok(workspace)
+    }
+
+    /// A workspace for what is about to be removed, also where the disk is
+    /// full.
+    fn begin_removal(&self) -> Result<Workspace> {
+        layout::release_reserve(&self.paths.root);
+        self.begin(&[])
+    }
+
+    /// Settles `workspace` after a removal, and keeps room for the next one.
+    fn end_removal(&self, workspace: Workspace) -> Result<()> {
+        self.settle(workspace)?;
+        layout::ensure_reserve(&self.paths.root);
+        Ok(())
     }
 
     /// Removes `workspace`, and of what it intended whatever has no row. If

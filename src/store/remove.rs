@@ -58,7 +58,7 @@ impl Store {
     /// has several names. Both yield to force, except that an image that runs
     /// only loses its name.
     pub fn remove_image(&self, request: &RemoveImage<'_>) -> Result<Vec<Removed>> {
-        let workspace = self.begin(&[])?;
+        let workspace = self.begin_removal()?;
         let removed = self.write("remove an image from", |transaction| {
             let image = resolve::resolve(transaction, request.image)?;
             let plan = plan(transaction, &image, request)?;
@@ -73,7 +73,7 @@ impl Store {
             }
             Ok(removed)
         })?;
-        self.settle(workspace)?;
+        self.end_removal(workspace)?;
         Ok(removed)
     }
 }

@@ -18,6 +18,7 @@ mod make;
 mod pipe;
 mod project;
 mod reference;
+mod reliability;
 mod run;
 mod save;
 mod seed;

@@ -26,7 +26,8 @@ impl Engine {
             })?;
         let spec = KeptSpec::of(record);
         let claimed = spec.claimed((&record.id, &record.name), Some(record.image));
-        let claim = RunningFile::claim(&self.settings.store.run, &claimed)?;
+        let claim = RunningFile::claim(&self.settings.store.run, &claimed)?
+            .holding(&store.container_path(&record.id), &record.name)?;
         match store.container(record.id.as_str()) {
             Ok(record) => Ok((claim.with_turn(turn), record)),
             Err(error) => {

@@ -137,7 +137,13 @@ impl Engine {
             .place(&new, request)
             .and_then(|place| self.write_cid(options, &new.id).map(|()| place));
         match placed {
-            Ok(place) => Ok(Prepared { place, claim, running, platform: new.platform }),
+            Ok(place) => {
+                let claim = match &place {
+                    Place::Kept { path, .. } => claim.holding(path, &new.name)?,
+                    Place::Ephemeral(_) => claim,
+                };
+                Ok(Prepared { place, claim, running, platform: new.platform })
+            }
             Err(error) => {
                 claim.remove()?;
                 Err(error)

@@ -93,6 +93,7 @@ impl Engine {
     }
 }
 
-fn no_such_container(text: &str) -> Error {
+/// docker's words where nothing has this name.
+pub(super) fn no_such_container(text: &str) -> Error {
     Error::not_found(format!("no such container: {text}")).hint("list them with `envbox ps -a`")
 }

@@ -8,6 +8,7 @@ use crate::monitor::Waited;
 
 use super::super::Engine;
 use super::super::containers::KILLED;
+use super::super::held;
 use super::super::options::signal::Signal;
 use super::super::running::{self, Running};
 use super::keep;
@@ -35,7 +36,7 @@ impl Engine {
     /// `NotFound`; those of the monitor's socket.
     pub fn stop(&self, name: &str, options: &StopOptions) -> Result<()> {
         let found = self.find_container(name)?;
-        let Some(running) = &found.running else { return Ok(()) };
+        let Some(running) = &found.running else { return self.check_ended(&found) };
         let Some(control) = running::connect(&self.settings.store.run, &found.id)? else {
             return running::wait_until_gone(&self.settings.store.run, &found.id);
         };
@@ -124,6 +125,24 @@ impl Engine {
         }
         running::wait_until_gone(&self.settings.store.run, &found.id)?;
         self.last_status(&found)
+    }
+
+    /// One without a file in the run directory may still run, if somebody took
+    /// that away.
+    fn check_ended(&self, found: &Found) -> Result<()> {
+        let (Some(_), Some(store)) = (&found.record, self.existing_store()?) else {
+            return Ok(());
+        };
+        let directory = store.container_path(&found.id);
+        if !held::is_held(&directory)? {
+            return Ok(());
+        }
+        let starts = |claimed: &Running| claimed.id == found.id;
+        let claimed = running::list_claimed(&self.settings.store.run)?;
+        if claimed.iter().any(starts) || !held::stays_held(&directory)? {
+            return Ok(());
+        }
+        Err(held::unreachable(&found.name, &directory))
     }
 
     /// The status of a container that was waited for.

@@ -83,7 +83,7 @@ pub fn start(plan: JoinPlan) -> Result<Started, StartError> {
 }
 
 fn ended() -> Error {
-    Error::new(Kind::Unavailable, "the container has ended")
+    Error::new(Kind::Unavailable, "the container has ended").hint("see how: envbox ps -a")
 }
 
 /// Why there is no process: one that is about to end has no namespaces any
