@@ -98,10 +98,8 @@ pub fn plan(spec: &RuntimeSpec, rootfs: OwnedFd, environment: &Environment<'_>) 
 
 /// All but the cgroup's, which depends on the group.
 fn namespaces(spec: &RuntimeSpec) -> Namespaces {
-    let always = Namespaces::MOUNT
-        .with(Namespaces::PID)
-        .with(Namespaces::UTS)
-        .with(Namespaces::IPC);
+    let always =
+        Namespaces::MOUNT.with(Namespaces::PID).with(Namespaces::UTS).with(Namespaces::IPC);
     match spec.network {
         NetworkNamespace::Isolated => always.with(Namespaces::NETWORK),
         NetworkNamespace::Host => always,
