@@ -23,9 +23,6 @@ use super::{Host, Settings, fallback, users};
 pub(super) const DEFAULT_PATH: &str =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// docker's `--shm-size`.
-const SHM_SIZE: u64 = 64 << 20;
-
 /// Paths that tell or do too much (docker's list, `oci/defaults.go`; the
 /// runtime spec leaves them to the caller).
 const MASKED_PATHS: [&str; 12] = [
@@ -103,6 +100,7 @@ pub(super) fn spec(
             gid: user.gid,
             groups: user.additional_gids,
             umask: 0o022,
+            oom_score_adj: request.resources.oom_score_adj,
             rlimits: request.limits.iter().map(limit).collect::<Result<_>>()?,
             capabilities: request.capabilities,
             no_new_privileges: request.security.no_new_privileges,
@@ -188,7 +186,7 @@ fn mounts(
     };
     let mut mounts = vec![
         system(MountSource::Proc, "/proc"),
-        system(MountSource::Devices { shm_size: SHM_SIZE }, "/dev"),
+        system(MountSource::Devices { shm_size: request.shm_size }, "/dev"),
         system(MountSource::Sysfs, "/sys"),
     ];
     mounts.extend(name_files(request.network, around.scratch, hostname)?);

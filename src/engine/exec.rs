@@ -13,6 +13,7 @@ use rustix::fs::{Mode, OFlags};
 use crate::error::{Error, Kind, Result};
 use crate::fs::{self, Rootfs};
 use crate::monitor::{self, Attachment, FailedStage, Orders};
+use crate::runtime::cgroup::Cgroup;
 use crate::runtime::hard_limit;
 use crate::runtime::join::{self, JoinPlan, Privileges, Target};
 use crate::runtime::spec::{ProcessSpec, RlimitSpec};
@@ -64,11 +65,14 @@ impl Engine {
         if let Some(store) = self.existing_store()? {
             store.close_database();
         }
+        let group = self.open_group(&running.id)?;
+        let entrance = group.as_ref().map(Cgroup::entrance).transpose();
         let id = running.first_process();
         let Some((own, id)) = running.process.zip(id) else {
             return Err(not_running(&request.container));
         };
-        match self.plan_beside(own, target, request) {
+        let plan = self.plan_beside(own, target, request);
+        match plan.and_then(|plan| Ok(plan.in_group(entrance?))) {
             Ok(plan) => launch(plan, request),
             Err(_) if Target::open(id)?.is_none() => Err(not_running(&request.container)),
             Err(error) => Ok(Ended::NotStarted(FailedStage::Setup, error)),

@@ -89,8 +89,14 @@ impl Engine {
     ) -> Result<Result<Client, Failure>> {
         let store = self.store()?;
         let Prepared { place, claim, running, platform } = prepared;
-        let mut keeping =
-            Keeping { store, place, claim, running, started: std::cell::Cell::default() };
+        let mut keeping = Keeping {
+            store,
+            place,
+            claim,
+            running,
+            group: None,
+            started: std::cell::Cell::default(),
+        };
         let ready = self.plan(&mut keeping, request, platform.as_ref()).and_then(|plan| {
             let listener = keeping.claim.listen()?;
             Ok((plan, (listener, attachment(request.terminal, attach, &keeping.place)?)))
@@ -115,6 +121,7 @@ impl Engine {
         platform: Option<&Platform>,
     ) -> Result<Plan> {
         let host = *self.host()?;
+        keeping.group = self.make_group(&keeping.running.id, &request.resources)?;
         let is_32bit = check_platform(platform)?;
         let root = source::rootfs(keeping.place.mount(), host.user_namespace)?;
         let rootfs = fs::Rootfs::new(open_root(&root)?);
@@ -136,6 +143,7 @@ impl Engine {
             user_namespace: host.user_namespace,
             id_map: host.id_map,
             anchor: &self.settings.store.root,
+            group: keeping.group.as_ref(),
         };
         let plan = plan::plan(&spec, root, &environment)?;
         self.tell_unmapped(&plan.unmapped);

@@ -20,6 +20,7 @@ mod import;
 mod inspect;
 mod launch;
 mod lifecycle;
+mod limits;
 mod logs;
 pub mod options;
 pub mod profile;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::ContainerName;
 use crate::runtime::capability::{self, CapabilitySet, Selection};
+use crate::runtime::cgroup::Resources;
 use crate::runtime::spec::{HostOwner, Links, NetworkNamespace};
 
 use super::lifecycle::text::{self, StoredMount};
@@ -14,6 +15,7 @@ use super::options::environment::EnvironmentOption;
 use super::options::hostname::Hostname;
 use super::options::mount::MountOption;
 use super::options::network::NetworkMode;
+use super::options::resources::SHM_SIZE;
 use super::options::security::SecurityOptions;
 use super::options::ulimit::Ulimit;
 use super::options::user::UserSpec;
@@ -108,6 +110,10 @@ pub struct ContainerOptions {
     pub read_only: bool,
     /// `--ulimit`; the last one of a resource counts.
     pub ulimits: Vec<Ulimit>,
+    /// What it may use of the host.
+    pub resources: Resources,
+    /// `--shm-size`: bytes.
+    pub shm_size: Option<u64>,
     /// `--cap-add`.
     pub added_capabilities: Vec<Selection>,
     /// `--cap-drop`.
@@ -145,6 +151,11 @@ impl From<NetworkMode> for NetworkNamespace {
             NetworkMode::Host => Self::Host,
         }
     }
+}
+
+/// Of a container that was made before there was a choice.
+fn shm_size() -> u64 {
+    SHM_SIZE
 }
 
 /// A container, asked for. As JSON it is what a kept container remembers, so
@@ -189,6 +200,12 @@ pub struct ContainerRequest {
     pub read_only: bool,
     /// Limits.
     pub limits: Vec<Limit>,
+    /// What it may use of the host, by its cgroup.
+    #[serde(default)]
+    pub resources: Resources,
+    /// Bytes of `/dev/shm`.
+    #[serde(default = "shm_size")]
+    pub shm_size: u64,
     /// The bounding set.
     pub capabilities: CapabilitySet,
     /// Filter and masks.

@@ -8,9 +8,10 @@ use crate::oci::ExecParameters;
 
 use super::environment::Variables;
 use super::lifecycle::LifecycleOptions;
+use super::options::resources::SHM_SIZE;
 use super::request::{ContainerOptions, ContainerRequest, Rootfs, Terminal};
 use super::volumes::{InheritedMounts, with_image_volumes};
-use super::{Ended, Engine};
+use super::{Ended, Engine, limits};
 
 /// docker's `TERM` in a container that has a terminal.
 const TERM: &str = "xterm";
@@ -96,6 +97,8 @@ impl Engine {
             init: request.init,
             read_only: options.read_only,
             limits: options.limits(&[]),
+            resources: limits::checked(&options.resources)?,
+            shm_size: options.shm_size.unwrap_or(SHM_SIZE),
             capabilities: options.capabilities(),
             security: options.security.clone(),
             name: request.name.clone(),

@@ -12,9 +12,9 @@
 //!   removed or started.
 //! - It runs once its file names a process; by then the monitor listens.
 //! - A file that is not locked is what a dead monitor left, and is removed by
-//!   whoever sees it.
+//!   whoever sees it, after every cgroup that has no file which is locked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -31,6 +31,7 @@ use crate::runtime::join::ProcessId;
 use crate::runtime::spec::ProcessSpec;
 
 use super::held::{self, Held};
+use super::limits;
 
 const FOLDER: &str = "containers";
 
@@ -398,7 +399,7 @@ enum Stale {
 }
 
 fn read_all(folder: &Path, stale: Stale) -> Result<Vec<Running>> {
-    let mut all = Vec::new();
+    let (mut all, mut dead, mut claimed) = (Vec::new(), Vec::new(), BTreeSet::new());
     for name in fs::list(folder)? {
         let id = name.to_str().and_then(|name| name.strip_suffix(".json"));
         let Some(id) = id.and_then(|id| id.parse::<ContainerId>().ok()) else { continue };
@@ -406,12 +407,19 @@ fn read_all(folder: &Path, stale: Stale) -> Result<Vec<Running>> {
         let Some(file) = fs::absent_is_none(fs::open(&path))? else { continue };
         if is_locked(&file, &path)? {
             all.extend(last_line(file)?);
+            claimed.insert(id);
         } else if stale == Stale::Remove {
-            remove_files(folder, &id)?;
+            dead.push(id);
         } else {
             return Err(Error::mismatch("a dead monitor left its files"));
         }
     }
+    if let (Some(run), false) = (folder.parent(), dead.is_empty()) {
+        // One that cannot be killed must not keep the others from running; the
+        // next sweep tries again.
+        let _ = limits::sweep(run, &claimed);
+    }
+    dead.iter().try_for_each(|id| remove_files(folder, id))?;
     Ok(all)
 }
 

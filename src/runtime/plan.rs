@@ -11,6 +11,7 @@ use crate::sys::seccomp::Instruction;
 use nix::sys::resource::Resource;
 
 use super::capability::CapabilitySet;
+use super::cgroup::Cgroup;
 use super::credentials::Credentials;
 use super::exec::{self, Program, Role};
 use super::idmap::{IdMap, UserNamespace};
@@ -27,6 +28,8 @@ use super::terminal::Console;
 pub struct Plan {
     /// The namespaces of the first process.
     pub namespaces: Namespaces,
+    /// The cgroup that it is born in: on v1 it goes there by a step.
+    pub group: Option<OwnedFd>,
     /// What it does, in order.
     pub steps: Vec<Step>,
     /// What it executes at the end.
@@ -45,6 +48,8 @@ pub struct Environment<'a> {
     pub id_map: Option<IdMap>,
     /// Any directory that exists: the root is hung upon it, out of sight.
     pub anchor: &'a Path,
+    /// The container's cgroup, if it has one.
+    pub group: Option<&'a Cgroup>,
 }
 
 /// Plans the start of `spec` on the detached mount `rootfs`.
@@ -52,8 +57,15 @@ pub struct Environment<'a> {
 /// # Errors
 /// `Invalid` for a spec that makes no sense; those of preparing the mounts.
 pub fn plan(spec: &RuntimeSpec, rootfs: OwnedFd, environment: &Environment<'_>) -> Result<Plan> {
-    let mut steps =
-        vec![Step::FollowParent, Step::NewSession, Step::Hostname(spec.hostname.clone())];
+    let group = environment.group.map(Cgroup::directory).transpose()?.flatten();
+    let mut steps = vec![Step::FollowParent];
+    let mut namespaces = namespaces(spec);
+    match environment.group {
+        Some(own) if group.is_none() => steps.push(Step::EnterGroup(own.entrance()?)),
+        _ => namespaces = namespaces.with(Namespaces::CGROUP),
+    }
+    steps.extend(spec.process.oom_score_adj.map(Step::OomScore));
+    steps.extend([Step::Hide, Step::NewSession, Step::Hostname(spec.hostname.clone())]);
     if spec.network == NetworkNamespace::Isolated {
         steps.push(Step::Loopback);
     }
@@ -81,15 +93,13 @@ pub fn plan(spec: &RuntimeSpec, rootfs: OwnedFd, environment: &Environment<'_>) 
     let launcher = exec::sealed_program(crate::sys::init::INIT)?;
     let role = if process.init { Role::Init } else { Role::Launcher };
     let program = Program::new(&process.args, &process.env, (launcher, role))?;
-    Ok(Plan { namespaces: namespaces(spec), steps, program, unmapped })
+    Ok(Plan { namespaces, group, steps, program, unmapped })
 }
 
+/// All but the cgroup's, which depends on the group.
 fn namespaces(spec: &RuntimeSpec) -> Namespaces {
-    let always = Namespaces::MOUNT
-        .with(Namespaces::PID)
-        .with(Namespaces::UTS)
-        .with(Namespaces::IPC)
-        .with(Namespaces::CGROUP);
+    let always =
+        Namespaces::MOUNT.with(Namespaces::PID).with(Namespaces::UTS).with(Namespaces::IPC);
     match spec.network {
         NetworkNamespace::Isolated => always.with(Namespaces::NETWORK),
         NetworkNamespace::Host => always,

@@ -162,6 +162,10 @@ pub struct ProcessSpec {
     pub groups: Vec<u32>,
     /// File mode creation mask.
     pub umask: u32,
+    /// How readily the kernel kills it for want of memory, if not as its
+    /// caller: -1000 to 1000.
+    #[serde(default)]
+    pub oom_score_adj: Option<i16>,
     /// Resource limits.
     pub rlimits: Vec<RlimitSpec>,
     /// The bounding set, and for root also permitted and effective.

@@ -45,13 +45,17 @@ pub fn start(plan: Plan) -> Result<Started, StartError> {
     let fail = |error| StartError::Setup(Error::io_named("cannot start the container", error));
     let (parent, mine) = crate::sys::socket::pair().map_err(fail)?;
     let (mut mine, mut others) = (Some(mine), Some(parent));
-    let child = process::clone(plan.namespaces, || {
+    let first = || {
         drop(others.take());
         match mine.take() {
             Some(socket) => run(&plan, socket),
             None => 1,
         }
-    })
+    };
+    let child = match &plan.group {
+        Some(group) => process::clone_into(plan.namespaces, group.as_fd(), first),
+        None => process::clone(plan.namespaces, first),
+    }
     .map_err(fail)?;
     drop(mine);
     let Some(parent) = others else {
@@ -71,10 +75,6 @@ pub fn start(plan: Plan) -> Result<Started, StartError> {
 /// exit status when all has failed.
 fn run(plan: &Plan, socket: OwnedFd) -> i32 {
     process::reset_signals();
-    // Between here and execve(2) the process holds descriptors of the host.
-    // Nothing else lives in the namespaces yet, and this keeps whoever joins
-    // them from looking.
-    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     perform(&plan.steps, &plan.program, Progress::new(socket))
 }
 
@@ -124,9 +124,12 @@ pub(super) fn wait(
 fn explain_step(steps: &[Step], number: u32, errno: i32) -> Error {
     let step = steps.get(number as usize).map(ToString::to_string).unwrap_or_default();
     let errno_is_link = errno == libc::ELOOP;
-    let errno = std::io::Error::from_raw_os_error(errno);
-    let error = Error::io_named(format!("cannot {step}"), errno);
+    let cause = std::io::Error::from_raw_os_error(errno);
+    let error = Error::io_named(format!("cannot {step}"), cause);
     match steps.get(number as usize) {
+        Some(Step::OomScore(_)) if errno == libc::EACCES => {
+            error.hint("only a privileged user can lower it: take a higher number, or none")
+        }
         Some(Step::Limit { .. }) => {
             error.hint("only a privileged user can raise a hard limit; ask for less, or for none")
         }

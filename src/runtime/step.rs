@@ -15,12 +15,14 @@ use rustix::mount::{
     MountAttrFlags, MountPropagationFlags, OpenTreeFlags, UnmountFlags, mount_change, open_tree,
     unmount,
 };
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::fs::{Dir, Rootfs};
 use crate::sys::mount::{MountAttributes, READ_ONLY, set_attributes};
 use crate::sys::net;
-use crate::sys::process::{self, exit_now};
+use crate::sys::process::{self, Namespaces, exit_now};
 
+use super::cgroup::Entrance;
 use super::credentials::Credentials;
 use super::terminal::Console;
 use super::{channel, source, terminal};
@@ -34,6 +36,15 @@ const PER_LINUX32: nix::sys::personality::Persona =
 pub enum Step {
     /// Die when the monitor does.
     FollowParent,
+    /// Be in the container's cgroups, and see them as the root of all (v1; on v2
+    /// it is born there).
+    EnterGroup(Entrance),
+    /// Say how readily the kernel may kill it for want of memory.
+    OomScore(i16),
+    /// Keep whoever joins the namespaces from looking: until execve(2) the
+    /// process holds descriptors of the host. Its own files of `/proc` are root's
+    /// from then on.
+    Hide,
     /// Be the leader of a new session.
     NewSession,
     /// Set the host name.
@@ -156,6 +167,11 @@ impl Step {
                 Ok(false) => exit_now(1),
                 Err(error) => Err(errno_of(&error)),
             },
+            Self::EnterGroup(entrance) => enter(entrance).map_err(|error| errno_of(&error)),
+            Self::OomScore(adjustment) => {
+                process::set_oom_score(*adjustment).map_err(|error| errno_of(&error))
+            }
+            Self::Hide => set_dumpable_behavior(DumpableBehavior::NotDumpable),
             Self::NewSession => rustix::process::setsid().map(drop),
             Self::Hostname(name) => rustix::system::sethostname(name.as_bytes()),
             Self::Loopback => net::raise_loopback().map_err(|error| errno_of(&error)),
@@ -207,10 +223,20 @@ impl Step {
     }
 }
 
+/// A namespace has the cgroup as its root that its maker is in then
+/// (cgroup_namespaces(7)).
+fn enter(entrance: &Entrance) -> std::io::Result<()> {
+    entrance.enter()?;
+    process::unshare(Namespaces::CGROUP)
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::FollowParent => f.write_str("set the parent-death signal"),
+            Self::EnterGroup(_) => f.write_str("enter the control group"),
+            Self::OomScore(adjustment) => write!(f, "set the OOM score to {adjustment}"),
+            Self::Hide => f.write_str("hide the process"),
             Self::NewSession => f.write_str("start a new session"),
             Self::Hostname(name) => write!(f, "set the host name {name:?}"),
             Self::Loopback => f.write_str("set the loopback interface up"),

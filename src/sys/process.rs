@@ -93,6 +93,64 @@ pub fn clone(namespaces: Namespaces, child: impl FnOnce() -> i32) -> io::Result<
     clone_with(namespaces.flags, child)
 }
 
+/// As [`clone()`], with the child born in the cgroup v2 directory `group`, which
+/// is the root of a new cgroup namespace (clone3(2), `CLONE_INTO_CGROUP`).
+///
+/// # Errors
+/// Those of clone3(2), and [`ensure_single_threaded`]'s.
+pub fn clone_into(
+    namespaces: Namespaces,
+    group: BorrowedFd<'_>,
+    child: impl FnOnce() -> i32,
+) -> io::Result<Child> {
+    ensure_single_threaded()?;
+    let mut pidfd: RawFd = -1;
+    let bits = |flags: libc::c_int| u64::from(flags.cast_unsigned());
+    let into_cgroup: u64 = 1 << 33;
+    let arguments = libc::clone_args {
+        flags: bits(namespaces.flags | libc::CLONE_PIDFD) | into_cgroup,
+        pidfd: (&raw mut pidfd).addr() as u64,
+        child_tid: 0,
+        parent_tid: 0,
+        exit_signal: bits(libc::SIGCHLD),
+        stack: 0,
+        stack_size: 0,
+        tls: 0,
+        set_tid: 0,
+        set_tid_size: 0,
+        cgroup: bits(group.as_raw_fd()),
+    };
+    // SAFETY: as in `clone_with`: no CLONE_VM, no stack, one thread. The
+    // kernel reads `arguments`, of the size that is told, and writes one
+    // descriptor to `pidfd`.
+    let pid = unsafe {
+        libc::syscall(libc::SYS_clone3, &raw const arguments, size_of::<libc::clone_args>())
+    };
+    born(pid, pidfd, child)
+}
+
+/// Gives this process new `namespaces` (unshare(2)).
+///
+/// # Errors
+/// Those of unshare(2).
+pub fn unshare(namespaces: Namespaces) -> io::Result<()> {
+    let flags = nix::sched::CloneFlags::from_bits_retain(namespaces.flags);
+    Ok(nix::sched::unshare(flags)?)
+}
+
+/// Sets how readily the kernel kills this process for want of memory, and all
+/// that it starts: -1000 to 1000 (proc_pid_oom_score_adj(5)).
+///
+/// # Errors
+/// Those of writing it: `EACCES` for a value below what this process may have.
+pub fn set_oom_score(adjustment: i16) -> io::Result<()> {
+    let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC;
+    let mode = rustix::fs::Mode::empty();
+    let file = rustix::fs::open("/proc/self/oom_score_adj", flags, mode)?;
+    rustix::io::write(&file, adjustment.to_string().as_bytes())?;
+    Ok(())
+}
+
 /// As [`clone()`] without new namespaces, but the child is a child of this
 /// process's parent, who must reap it (clone(2), `CLONE_PARENT`). `/proc` is
 /// not looked at: it may be a container's.
@@ -125,12 +183,17 @@ fn clone_with(flags: libc::c_int, child: impl FnOnce() -> i32) -> io::Result<Chi
             0_usize,
         )
     };
+    born(pid, pidfd, child)
+}
+
+/// What comes after a clone, on both sides.
+fn born(pid: libc::c_long, pidfd: RawFd, child: impl FnOnce() -> i32) -> io::Result<Child> {
     match pid {
         -1 => Err(io::Error::last_os_error()),
         0 => exit_now(child()),
         pid => Ok(Child {
             pid: Pid::from_raw(i32::try_from(pid).map_err(io::Error::other)?),
-            // SAFETY: the kernel made this descriptor for us in this call.
+            // SAFETY: the kernel made this descriptor for us in that call.
             pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
         }),
     }

@@ -13,6 +13,7 @@ mod import;
 mod imported;
 mod inspect;
 mod lifecycle;
+mod limits;
 mod logs;
 mod make;
 mod pipe;

@@ -24,6 +24,7 @@ use super::exec::{Exec, Top};
 use super::image::{Export, InspectFormatFlag};
 use super::lifecycle::{Kill, Prune, Rename, Restart, Rm, Start, Stop, Wait};
 use super::logs::Logs;
+use super::resources::NewResources;
 
 /// The verbs on containers as docker groups them.
 #[derive(Debug, Subcommand)]
@@ -103,6 +104,8 @@ pub(in crate::cli) struct Container {
     /// seccomp=unconfined|FILE, no-new-privileges, systempaths=unconfined
     #[arg(long, value_name = "OPTION")]
     pub security_opt: Vec<SecurityOption>,
+    #[command(flatten)]
+    pub resources: NewResources,
 }
 
 impl Container {
@@ -119,6 +122,8 @@ impl Container {
             hostname,
             read_only: self.read_only,
             ulimits: self.ulimit,
+            shm_size: self.resources.shm_size,
+            resources: self.resources.into_resources(),
             added_capabilities: self.cap_add,
             dropped_capabilities: self.cap_drop,
             security: self.security_opt.into_iter().collect(),

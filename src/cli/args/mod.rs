@@ -13,6 +13,7 @@ mod image_filter;
 pub(super) mod import;
 pub(super) mod lifecycle;
 pub(super) mod logs;
+pub(super) mod resources;
 pub(super) mod shell;
 mod until;
 pub(super) mod volume;

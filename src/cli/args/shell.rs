@@ -19,8 +19,12 @@ use super::container::Container;
 /// stays as it is: what the shell changes in it is thrown away at the end. The
 /// directory given by --mount is the caller's own, and so is what is written
 /// there.
+// Its -c is the shell's own.
 #[derive(Args, Debug)]
-#[command(after_help = super::EXIT_STATUS)]
+#[command(
+    after_help = super::EXIT_STATUS,
+    mut_arg("cpu_shares", |argument| argument.short(None))
+)]
 pub(in crate::cli) struct Shell {
     /// An image, or (beginning with / or .) the directory that holds bin, etc
     /// and usr

@@ -10,12 +10,14 @@ use crate::error::{Error, Result};
 use crate::fs::Timestamp;
 use crate::monitor::{self, Ending, FailedStage, Failure};
 use crate::mount::Mount;
+use crate::runtime::cgroup::Cgroup;
 use crate::runtime::join::ProcessId;
 use crate::runtime::plan::Plan;
 use crate::runtime::start::{self, StartError, Started};
 use crate::store::{ContainerState, EphemeralSnapshot, Event, Store};
 use crate::sys::process;
 
+use super::super::limits;
 use super::super::options::signal::Signal;
 use super::super::running::{Running, RunningFile};
 
@@ -77,6 +79,8 @@ pub(in crate::engine) struct Keeping<'a> {
     pub claim: RunningFile,
     /// What that file says when the container runs, but for its process.
     pub running: Running,
+    /// Its cgroup, if it has one.
+    pub group: Option<Cgroup>,
     /// When it was started; the monitor notes it.
     pub started: Cell<Option<Timestamp>>,
 }
@@ -146,7 +150,9 @@ impl Keeping<'_> {
         if let Some(ending) = ended {
             let _ = self.note_end(ending);
         }
-        let Self { store, place, claim, running, .. } = self;
+        let Self { store, place, claim, running, group, .. } = self;
+        // Before the claim: a group without one is nobody's.
+        let _ = group.as_ref().map(limits::remove_group);
         match place {
             Place::Ephemeral(snapshot) => {
                 let snapshot = ManuallyDrop::into_inner(snapshot);

@@ -17,10 +17,11 @@ use crate::oci::ImageConfig;
 use super::environment::Variables;
 use super::options::environment::EnvironmentOption;
 use super::options::mount::ShellMount;
+use super::options::resources::SHM_SIZE;
 use super::profile::{Profile, Variable};
 use super::project::{self, FoundProject};
 use super::request::{ContainerOptions, ContainerRequest, Inherited, Rootfs, Terminal};
-use super::{Ended, Engine};
+use super::{Ended, Engine, limits};
 
 /// The host name where neither profile nor caller gives one: the same on every
 /// machine, since builds write it into what they make.
@@ -145,6 +146,8 @@ impl Engine {
             init: profile.shell.init,
             read_only: options.read_only,
             limits: options.limits(&profile.limits),
+            resources: limits::checked(&options.resources)?,
+            shm_size: options.shm_size.unwrap_or(SHM_SIZE),
             capabilities: options.capabilities(),
             security: options.security.clone(),
             name: request.keep.clone(),

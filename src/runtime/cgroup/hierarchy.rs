@@ -69,8 +69,8 @@ const FOLDER: &str = "envbox";
 const PREFIX_DIGITS: usize = 12;
 
 impl Hierarchy {
-    /// Looks where the calling process may make cgroups for the containers of
-    /// the store at `store`, an absolute path. Changes nothing.
+    /// Looks where the calling process may make cgroups for the containers whose
+    /// files are in the run directory `store`, an absolute path. Changes nothing.
     ///
     /// # Errors
     /// `Unsupported` or `Denied` where it may not, with the reason and what

@@ -11,6 +11,7 @@ use crate::sys::process::{self, Child, Namespaces};
 use crate::sys::socket;
 
 use super::super::capability::CapabilitySet;
+use super::super::cgroup::Entrance;
 use super::super::exec::{Program, Role, sealed_program};
 use super::super::plan::{filter, process_steps};
 use super::super::spec::ProcessSpec;
@@ -37,9 +38,17 @@ pub struct JoinPlan {
     target: Target,
     steps: Vec<Step>,
     program: Program,
+    group: Option<Entrance>,
+    oom_score_adj: Option<i16>,
 }
 
 impl JoinPlan {
+    /// The same, in the container's cgroup.
+    #[must_use]
+    pub fn in_group(self, entrance: Option<Entrance>) -> Self {
+        Self { group: entrance, ..self }
+    }
+
     /// What has to stay open in the joiner.
     fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
         [self.target.pidfd(), self.program.sealed()]
@@ -66,7 +75,8 @@ pub fn plan(process: &ProcessSpec, target: Target, privileges: Privileges) -> Re
     process_steps(&process, filter, target.may_set_groups(), &mut steps)?;
     let launcher = sealed_program(crate::sys::init::INIT)?;
     let program = Program::new(&process.args, &process.env, (launcher, Role::Launcher))?;
-    Ok(JoinPlan { target, steps, program })
+    let oom_score_adj = process.oom_score_adj;
+    Ok(JoinPlan { target, steps, program, group: None, oom_score_adj })
 }
 
 /// Starts `plan`. On success the process is a child of this one and dies with
@@ -123,6 +133,12 @@ fn begin(plan: &JoinPlan) -> Result<Started, StartError> {
 /// status tells nothing.
 fn join(plan: &JoinPlan, report: OwnedFd, birth: &OwnedFd) -> i32 {
     let [target, sealed] = plan.descriptors();
+    // Both need what is closed or hidden next; its child has them from it.
+    let limited = plan.oom_score_adj.map_or(Ok(()), process::set_oom_score);
+    let entered = plan.group.as_ref().map_or(Ok(()), Entrance::enter);
+    if let Err(error) = limited.and(entered) {
+        return send_no_birth(birth, &error);
+    }
     process::close_from_except(3, &[target, sealed, report.as_fd(), birth.as_fd()]);
     // Of the children, too: it is a property of the memory, and copied with it.
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
