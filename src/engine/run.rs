@@ -65,6 +65,8 @@ impl Engine {
         config: &ExecParameters,
     ) -> Result<ContainerRequest> {
         let options = &request.options;
+        let network = options.network.unwrap_or_default();
+        options.isolation.check(network, options.hostname.as_ref())?;
         let mut variables = Variables::default();
         if request.terminal.is_new() {
             variables.set("TERM", TERM);
@@ -90,13 +92,14 @@ impl Engine {
                 .map(plain)
                 .collect(),
             hostname: options.hostname.clone(),
-            network: options.network.unwrap_or_default().into(),
+            network: network.into(),
             terminal: request.terminal,
             init: request.init,
             read_only: options.read_only,
             limits: options.limits(&[]),
             capabilities: options.capabilities(),
             security: options.security.clone(),
+            isolation: options.isolation.clone(),
             name: request.name.clone(),
             keep: request.keep,
             keep_descriptors: Vec::new(),

@@ -34,6 +34,7 @@ pub mod source;
 pub mod spec;
 pub mod start;
 pub mod step;
+pub mod sysctl;
 pub mod terminal;
 
 pub use plan::hard_limit;

@@ -145,6 +145,7 @@ impl Engine {
             limits: options.limits(&profile.limits),
             capabilities: options.capabilities(),
             security: options.security.clone(),
+            isolation: options.isolation.clone(),
             name: request.keep.clone(),
             keep: request.keep.is_some(),
             keep_descriptors: request.jobserver.map(|(r, w)| vec![r, w]).unwrap_or_default(),
