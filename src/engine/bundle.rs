@@ -8,16 +8,19 @@ use crate::error::{Error, Result};
 use crate::fs::{self, Rootfs};
 use crate::id::ContainerId;
 use crate::runtime::spec::{
-    Access, Links, MountSource, MountSpec, NetworkNamespace, ProcessSpec, Propagation, RlimitSpec,
-    RuntimeSpec, SeccompSpec,
+    Access, IpcNamespace, Links, MountSource, MountSpec, NetworkNamespace, ProcessSpec,
+    Propagation, RlimitSpec, RuntimeSpec, SeccompSpec, SysctlSpec,
 };
 
+use super::options::dns::resolv_conf;
+use super::options::isolation::IsolationOptions;
 use super::options::mount::{self as option, MissingSource, MountKind, Recursion};
+use super::options::namespace::{IpcMode, UtsMode};
 use super::options::security::SeccompOption;
 use super::options::user::ResolvedUser;
 use super::request::{ContainerRequest, Limit, MountRequest};
 use super::volumes::AttachedVolumes;
-use super::{Host, Settings, fallback, users};
+use super::{Host, Settings, devices, fallback, users};
 
 /// docker's `PATH` where an image sets none.
 pub(super) const DEFAULT_PATH: &str =
@@ -69,23 +72,40 @@ pub(super) fn spec(
     rootfs: &Rootfs,
     around: &Surroundings<'_>,
 ) -> Result<RuntimeSpec> {
-    let user = users::find(rootfs, &request.user)?;
+    let isolation = &request.isolation;
+    let mut user = users::find(rootfs, &request.user)?;
+    add_groups(&mut user, rootfs, isolation, around.host)?;
     if !request.read_only {
         let name = around.settings.caller.name.as_deref().unwrap_or("builder");
         users::ensure_entries(rootfs, &user, name)?;
     }
     let hostname = match &request.hostname {
         Some(hostname) => hostname.as_str().to_owned(),
+        None if isolation.uts == UtsMode::Host => {
+            rustix::system::uname().nodename().to_string_lossy().into_owned()
+        }
         None => around.id.short().to_owned(),
     };
     let env = environment(request, rootfs, &user, &hostname);
     let path = variable(&env, "PATH").unwrap_or(DEFAULT_PATH).to_owned();
-    let masked = !request.security.unmasked_paths;
+    let masked = !request.security.unmasked_paths && !isolation.privileged;
     let paths =
         |list: &[&str]| if masked { list.iter().map(PathBuf::from).collect() } else { Vec::new() };
     Ok(RuntimeSpec {
         mounts: mounts(request, around, &hostname)?,
-        hostname,
+        hostname: (isolation.uts == UtsMode::Private).then_some(hostname),
+        domain: isolation.domain.as_ref().map(|domain| domain.as_str().to_owned()),
+        ipc: match isolation.ipc {
+            IpcMode::Private => IpcNamespace::Private,
+            IpcMode::None => IpcNamespace::None,
+            IpcMode::Host => IpcNamespace::Host,
+        },
+        sysctls: isolation
+            .sysctls
+            .iter()
+            .map(|sysctl| SysctlSpec { path: sysctl.path(), value: sysctl.value().to_owned() })
+            .collect(),
+        devices: devices::find(isolation, around.host.user_namespace)?,
         read_only_root: request.read_only,
         masked_paths: paths(&MASKED_PATHS),
         readonly_paths: paths(&READONLY_PATHS),
@@ -109,6 +129,23 @@ pub(super) fn spec(
             keep_descriptors: request.keep_descriptors.clone(),
         },
     })
+}
+
+/// Puts the user into the groups of `--group-add`.
+fn add_groups(
+    user: &mut ResolvedUser,
+    rootfs: &Rootfs,
+    isolation: &IsolationOptions,
+    host: Host,
+) -> Result<()> {
+    if isolation.groups.is_empty() {
+        return Ok(());
+    }
+    if host.has_single_id() {
+        return Err(Error::unsupported("--group-add: this user has no sub-IDs, so no other group")
+            .hint("apt-get install uidmap, and add a range to /etc/subuid and /etc/subgid"));
+    }
+    users::add_groups(rootfs, user, &isolation.groups)
 }
 
 fn variable<'a>(env: &'a [(String, String)], name: &str) -> Option<&'a str> {
@@ -160,6 +197,7 @@ fn limit(limit: &Limit) -> Result<RlimitSpec> {
 
 fn seccomp(request: &ContainerRequest, around: &Surroundings<'_>) -> Result<SeccompSpec> {
     match &request.security.seccomp {
+        SeccompOption::Default if request.isolation.privileged => Ok(SeccompSpec::Unconfined),
         SeccompOption::Default => {
             Ok(SeccompSpec::Default { chown_succeeds: around.host.has_single_id() })
         }
@@ -187,9 +225,15 @@ fn mounts(
     let mut mounts = vec![
         system(MountSource::Proc, "/proc"),
         system(MountSource::Devices { shm_size: request.shm_size }, "/dev"),
-        system(MountSource::Sysfs, "/sys"),
+        MountSpec {
+            access: match request.isolation.privileged {
+                true => Access::Writable,
+                false => Access::ReadOnly,
+            },
+            ..system(MountSource::Sysfs, "/sys")
+        },
     ];
-    mounts.extend(name_files(request.network, around.scratch, hostname)?);
+    mounts.extend(name_files(request, around.scratch, hostname)?);
     for mount in &request.mounts {
         // A mount over a file that envbox makes replaces it.
         mounts.retain(|other| other.target != Path::new(&mount.option.target));
@@ -200,20 +244,45 @@ fn mounts(
 
 /// `/etc/hostname`, `/etc/hosts` and `/etc/resolv.conf`: docker's three files
 /// that belong to the container and not to its image. Without a network there
-/// is no resolver, so the image's own file stays.
-fn name_files(network: NetworkNamespace, scratch: &Path, hostname: &str) -> Result<Vec<MountSpec>> {
+/// is no resolver, so the image's own file stays unless `--dns` or its kin say
+/// what is in it.
+fn name_files(
+    request: &ContainerRequest,
+    scratch: &Path,
+    hostname: &str,
+) -> Result<Vec<MountSpec>> {
+    let isolation = &request.isolation;
+    let lists = (
+        isolation.name_servers.as_slice(),
+        isolation.search_domains.as_slice(),
+        isolation.resolver_options.as_slice(),
+    );
+    let has_resolver = !(lists.0.is_empty() && lists.1.is_empty() && lists.2.is_empty());
     let mut files = vec![("hostname", "/etc/hostname", format!("{hostname}\n").into_bytes())];
-    match network {
+    let (mut hosts, resolver) = match request.network {
         NetworkNamespace::Isolated => {
-            let hosts = format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost {hostname}\n");
-            files.push(("hosts", "/etc/hosts", hosts.into_bytes()));
+            let name = match &isolation.domain {
+                Some(domain) => format!("{hostname}.{domain} {hostname}"),
+                None => hostname.to_owned(),
+            };
+            let hosts = format!("127.0.0.1\tlocalhost {name}\n::1\tlocalhost {name}\n");
+            (hosts.into_bytes(), has_resolver.then(Vec::new))
         }
         NetworkNamespace::Host => {
             let host = |path: &str| Ok(fs::read_optional(Path::new(path))?.unwrap_or_default());
-            files.push(("hosts", "/etc/hosts", host("/etc/hosts")?));
-            files.push(("resolv.conf", "/etc/resolv.conf", host("/etc/resolv.conf")?));
+            (host("/etc/hosts")?, Some(host("/etc/resolv.conf")?))
         }
+    };
+    if hosts.last().is_some_and(|&last| last != b'\n') {
+        hosts.push(b'\n');
     }
+    hosts.extend(isolation.extra_hosts.iter().flat_map(|host| host.line().into_bytes()));
+    files.push(("hosts", "/etc/hosts", hosts));
+    let resolver = resolver.map(|host| match has_resolver {
+        true => resolv_conf(&host, lists),
+        false => host,
+    });
+    files.extend(resolver.map(|content| ("resolv.conf", "/etc/resolv.conf", content)));
     let mut mounts = Vec::new();
     for (name, target, content) in files {
         let path = scratch.join(name);

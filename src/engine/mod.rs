@@ -6,6 +6,7 @@ mod bundle;
 mod changes;
 mod containers;
 mod copy;
+mod devices;
 mod diff;
 mod environment;
 mod events;

@@ -13,6 +13,7 @@ use crate::runtime::spec::{HostOwner, Links, NetworkNamespace};
 use super::lifecycle::text::{self, StoredMount};
 use super::options::environment::EnvironmentOption;
 use super::options::hostname::Hostname;
+use super::options::isolation::IsolationOptions;
 use super::options::mount::MountOption;
 use super::options::network::NetworkMode;
 use super::options::resources::SHM_SIZE;
@@ -120,12 +121,15 @@ pub struct ContainerOptions {
     pub dropped_capabilities: Vec<Selection>,
     /// `--security-opt`.
     pub security: SecurityOptions,
+    /// What `run` and `create` can be told beyond.
+    pub isolation: IsolationOptions,
 }
 
 impl ContainerOptions {
     /// The bounding set by docker's rules.
     pub(super) fn capabilities(&self) -> CapabilitySet {
-        capability::plan(&self.added_capabilities, &self.dropped_capabilities, false)
+        let privileged = self.isolation.privileged;
+        capability::plan(&self.added_capabilities, &self.dropped_capabilities, privileged)
     }
 
     /// These limits over `defaults`, which nobody asked for by name.
@@ -211,6 +215,9 @@ pub struct ContainerRequest {
     /// Filter and masks.
     #[serde(with = "text::security")]
     pub security: SecurityOptions,
+    /// Names, settings, namespaces and devices; an older envbox kept none.
+    #[serde(default)]
+    pub isolation: IsolationOptions,
     /// The name under which it is kept, or that it shows while it runs.
     pub name: Option<ContainerName>,
     /// Whether it is kept after its end.

@@ -67,6 +67,8 @@ impl Engine {
         mut inherited: InheritedMounts,
     ) -> Result<ContainerRequest> {
         let options = &request.options;
+        let network = options.network.unwrap_or_default();
+        options.isolation.check(network, options.hostname.as_ref())?;
         let mut variables = Variables::default();
         if request.terminal.is_new() {
             variables.set("TERM", TERM);
@@ -92,7 +94,7 @@ impl Engine {
             mounts,
             inherited: inherited.inherited,
             hostname: options.hostname.clone(),
-            network: options.network.unwrap_or_default().into(),
+            network: network.into(),
             terminal: request.terminal,
             init: request.init,
             read_only: options.read_only,
@@ -101,6 +103,7 @@ impl Engine {
             shm_size: options.shm_size.unwrap_or(SHM_SIZE),
             capabilities: options.capabilities(),
             security: options.security.clone(),
+            isolation: options.isolation.clone(),
             name: request.name.clone(),
             keep: request.keep,
             keep_descriptors: Vec::new(),

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::error::Result;
 use crate::fs::Rootfs;
 
-use super::options::user::{ResolvedUser, UserSpec, resolve};
+use super::options::user::{self, Principal, ResolvedUser, UserSpec, resolve};
 
 /// passwd(5) and group(5) of real systems are far below this.
 const MAX_FILE: u64 = 4 << 20;
@@ -23,6 +23,19 @@ pub(super) fn find(rootfs: &Rootfs, spec: &UserSpec) -> Result<ResolvedUser> {
     let passwd = read("/etc/passwd")?.unwrap_or_default();
     let group = read("/etc/group")?.unwrap_or_default();
     resolve(spec, &passwd, &group)
+}
+
+/// Puts `user` into the groups `wanted` of the rootfs.
+///
+/// # Errors
+/// `NotFound` if a name is not in the rootfs's group file.
+pub(super) fn add_groups(
+    rootfs: &Rootfs,
+    user: &mut ResolvedUser,
+    wanted: &[Principal],
+) -> Result<()> {
+    let group = rootfs.read_file(Path::new("/etc/group"), MAX_FILE)?.unwrap_or_default();
+    user::add_groups(user, wanted, &group)
 }
 
 /// Enters `user` in the rootfs's passwd and group files, where they are

@@ -35,6 +35,7 @@ pub mod source;
 pub mod spec;
 pub mod start;
 pub mod step;
+pub mod sysctl;
 pub mod terminal;
 
 pub use plan::hard_limit;

@@ -18,7 +18,8 @@ use super::idmap::{IdMap, UserNamespace};
 use super::seccomp::{self, CHOWN_SYSCALLS, KernelVersion, Overrides, Subject};
 use super::source::{self, BindOptions};
 use super::spec::{
-    Access, MountSource, MountSpec, NetworkNamespace, ProcessSpec, RuntimeSpec, SeccompSpec,
+    Access, DeviceSpec, IpcNamespace, Links, MountSource, MountSpec, NetworkNamespace, ProcessSpec,
+    Propagation, RuntimeSpec, SeccompSpec,
 };
 use super::step::{Attachable, Place, Step};
 use super::terminal::Console;
@@ -65,16 +66,20 @@ pub fn plan(spec: &RuntimeSpec, rootfs: OwnedFd, environment: &Environment<'_>) 
         _ => namespaces = namespaces.with(Namespaces::CGROUP),
     }
     steps.extend(spec.process.oom_score_adj.map(Step::OomScore));
-    steps.extend([Step::Hide, Step::NewSession, Step::Hostname(spec.hostname.clone())]);
+    steps.extend([Step::Hide, Step::NewSession]);
+    steps.extend(spec.hostname.clone().map(Step::Hostname));
+    steps.extend(spec.domain.clone().map(Step::DomainName));
     if spec.network == NetworkNamespace::Isolated {
         steps.push(Step::Loopback);
     }
+    steps.extend(spec.sysctls.iter().cloned().map(Step::Sysctl));
     steps.push(Step::PrivateMounts);
     steps.push(Step::AttachRoot { mount: rootfs, at: environment.anchor.to_owned() });
     let mut unmapped = Vec::new();
     for mount in &spec.mounts {
-        unmapped.extend(mount_steps(mount, environment, &mut steps)?);
+        unmapped.extend(mount_steps(mount, (spec, environment), &mut steps)?);
     }
+    more_devices(spec, environment.user_namespace, &mut steps)?;
     steps.extend(spec.readonly_paths.iter().cloned().map(Step::ReadOnly));
     steps.extend(spec.masked_paths.iter().cloned().map(Step::Mask));
     steps.push(Step::WorkingDirectory(spec.process.cwd.clone()));
@@ -98,18 +103,23 @@ pub fn plan(spec: &RuntimeSpec, rootfs: OwnedFd, environment: &Environment<'_>) 
 
 /// All but the cgroup's, which depends on the group.
 fn namespaces(spec: &RuntimeSpec) -> Namespaces {
-    let always =
-        Namespaces::MOUNT.with(Namespaces::PID).with(Namespaces::UTS).with(Namespaces::IPC);
+    let mut namespaces = Namespaces::MOUNT.with(Namespaces::PID);
+    if spec.hostname.is_some() {
+        namespaces = namespaces.with(Namespaces::UTS);
+    }
+    if spec.ipc != IpcNamespace::Host {
+        namespaces = namespaces.with(Namespaces::IPC);
+    }
     match spec.network {
-        NetworkNamespace::Isolated => always.with(Namespaces::NETWORK),
-        NetworkNamespace::Host => always,
+        NetworkNamespace::Isolated => namespaces.with(Namespaces::NETWORK),
+        NetworkNamespace::Host => namespaces,
     }
 }
 
 /// The path, if its owner cannot be shown as root.
 fn mount_steps(
     mount: &MountSpec,
-    environment: &Environment<'_>,
+    (spec, environment): (&RuntimeSpec, &Environment<'_>),
     steps: &mut Vec<Step>,
 ) -> Result<Option<PathBuf>> {
     let attach = |mount, target, place| Step::Attach { mount, target, place };
@@ -119,7 +129,9 @@ fn mount_steps(
     }
     match &mount.source {
         MountSource::Proc => steps.push(attach(Attachable::Proc, target, Place::PlainDirectory)),
-        MountSource::Sysfs => steps.push(attach(Attachable::Sysfs, target, Place::PlainDirectory)),
+        MountSource::Sysfs => {
+            steps.push(attach(Attachable::Sysfs(mount.access), target, Place::PlainDirectory));
+        }
         MountSource::Tmpfs { options } => {
             let mut options = options.clone();
             if mount.access != Access::Writable {
@@ -143,15 +155,15 @@ fn mount_steps(
             return Ok((!bound.is_mapped).then(|| path.clone()));
         }
         MountSource::Devices { shm_size } => {
-            device_steps(&target, *shm_size, environment.user_namespace, steps)?;
+            device_steps((&target, *shm_size), spec, environment.user_namespace, steps)?;
         }
     }
     Ok(None)
 }
 
 fn device_steps(
-    dev: &Path,
-    shm_size: u64,
+    (dev, shm_size): (&Path, u64),
+    spec: &RuntimeSpec,
     user_namespace: UserNamespace,
     steps: &mut Vec<Step>,
 ) -> Result<()> {
@@ -160,16 +172,32 @@ fn device_steps(
     };
     let devices = source::devices()?;
     let devices = match user_namespace {
-        UserNamespace::Inherited => Attachable::Devices(devices, source::device_nodes()?),
+        UserNamespace::Inherited => {
+            let more: Vec<fs::Metadata> =
+                spec.devices.iter().map(device_metadata).collect::<Result<_>>()?;
+            Attachable::Devices(devices, source::device_nodes(&more)?, more.len())
+        }
         UserNamespace::Entered => Attachable::Ready(devices),
     };
     attach(devices, dev.to_owned(), Place::PlainDirectory);
     attach(Attachable::Ready(source::devpts()?), dev.join("pts"), Place::PlainDirectory);
-    let size = format!("size={shm_size}");
-    let options = ["nosuid", "nodev", "noexec", "mode=1777", &size].map(str::to_owned);
-    let shm = source::tmpfs(&options)?;
-    attach(Attachable::Ready(shm), dev.join("shm"), Place::PlainDirectory);
-    attach(Attachable::Mqueue, dev.join("mqueue"), Place::PlainDirectory);
+    if spec.ipc == IpcNamespace::Private {
+        let size = format!("size={shm_size}");
+        let options = ["nosuid", "nodev", "noexec", "mode=1777", &size].map(str::to_owned);
+        let shm = source::tmpfs(&options)?;
+        attach(Attachable::Ready(shm), dev.join("shm"), Place::PlainDirectory);
+    }
+    if spec.ipc == IpcNamespace::Host {
+        for name in ["shm", "mqueue"] {
+            let path = Path::new("/dev").join(name);
+            if fs::metadata(&path)?.is_some() {
+                let bound = source::bind(&path, host_ipc(user_namespace))?;
+                attach(Attachable::Ready(bound.tree), dev.join(name), Place::PlainDirectory);
+            }
+        }
+    } else {
+        attach(Attachable::Mqueue, dev.join("mqueue"), Place::PlainDirectory);
+    }
     if user_namespace == UserNamespace::Entered {
         for (name, ..) in source::DEVICES {
             let node = source::clone_tree(&Path::new("/dev").join(name), false)?;
@@ -177,6 +205,45 @@ fn device_steps(
         }
     }
     Ok(())
+}
+
+/// How the host's file systems of an IPC namespace are bound.
+fn host_ipc(user_namespace: UserNamespace) -> BindOptions {
+    BindOptions {
+        recursive: true,
+        access: Access::Writable,
+        propagation: Propagation::RPrivate,
+        owner: None,
+        links: Links::Follow,
+        user_namespace,
+    }
+}
+
+/// Hangs the spec's devices upon their places: nodes that came with `/dev`, or
+/// the host's own where none can be made.
+fn more_devices(
+    spec: &RuntimeSpec,
+    user_namespace: UserNamespace,
+    steps: &mut Vec<Step>,
+) -> Result<()> {
+    let is_dev = |mount: &MountSpec| matches!(mount.source, MountSource::Devices { .. });
+    let made = user_namespace == UserNamespace::Inherited && spec.mounts.iter().any(is_dev);
+    for (number, device) in spec.devices.iter().enumerate() {
+        let mount = if made {
+            Attachable::Device(number)
+        } else {
+            Attachable::Ready(source::clone_tree(&device.source, false)?)
+        };
+        let target = fs::clean(&device.target);
+        steps.push(Step::Attach { mount, target, place: Place::File });
+    }
+    Ok(())
+}
+
+fn device_metadata(device: &DeviceSpec) -> Result<fs::Metadata> {
+    let path = &device.source;
+    let found = fs::metadata(path)?.filter(|found| found.kind.is_device());
+    found.ok_or_else(|| Error::invalid(format!("{} is not a device node", path.display())))
 }
 
 /// What makes a process no more than `process` may be. `may_set_groups` is

@@ -11,7 +11,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
@@ -19,6 +19,7 @@ use rustix::mount::{
 };
 
 use crate::error::{Error, Result};
+use crate::fs;
 use crate::mount::Mount;
 use crate::sys::mount::{MountAttributes, NO_DEVICES, READ_ONLY, set_attributes};
 
@@ -286,13 +287,32 @@ fn fill_devices(dev: BorrowedFd<'_>) -> Result<(), Errno> {
 
 /// The device nodes, made: the only mount of a container's in which one can
 /// be opened. Where a user namespace forbids to make them the host's are bound
-/// instead.
+/// instead. Those like `more` are files named by their number in it.
 ///
 /// # Errors
 /// Those of the kernel.
-pub fn device_nodes() -> Result<OwnedFd> {
+pub fn device_nodes(more: &[fs::Metadata]) -> Result<OwnedFd> {
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    make_nodes(attributes).map_err(|error| Error::io_named("cannot make the devices", error))
+    let made = make_nodes(attributes).and_then(|nodes| {
+        (0..).zip(more).try_for_each(|(number, device)| copy_node(&nodes, number, device))?;
+        Ok(nodes)
+    });
+    made.map_err(|error| Error::io_named("cannot make the devices", error))
+}
+
+/// Makes a node with the owner and mode of the host's: another one, so that a
+/// container that changes it changes nothing of the host's.
+fn copy_node(nodes: &OwnedFd, number: u32, device: &fs::Metadata) -> Result<(), Errno> {
+    let kind = match device.kind {
+        fs::FileKind::BlockDevice => FileType::BlockDevice,
+        _ => FileType::CharacterDevice,
+    };
+    let (name, mode) = (number.to_string(), Mode::from_raw_mode(device.mode & 0o777));
+    let rdev = rustix::fs::makedev(device.rdev.0, device.rdev.1);
+    rustix::fs::mknodat(nodes, &name, kind, mode, rdev)?;
+    let (uid, gid) = (Uid::from_raw(device.uid), Gid::from_raw(device.gid));
+    rustix::fs::chownat(nodes, &name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+    rustix::fs::chmodat(nodes, &name, mode, AtFlags::empty())
 }
 
 fn make_nodes(attributes: MountAttrFlags) -> Result<OwnedFd, Errno> {
@@ -308,14 +328,16 @@ fn make_nodes(attributes: MountAttrFlags) -> Result<OwnedFd, Errno> {
 }
 
 /// Hangs `dev` upon `target` and the device nodes into it: single files of the
-/// file system `nodes`, which ends up below `dev`, out of reach.
+/// file system `nodes`, which ends up below `dev`, out of reach. The first
+/// `more` of its numbered nodes come back, each as a mount of its own.
 ///
 /// # Errors
 /// Those of the kernel.
 pub fn attach_devices(
     (dev, nodes): (BorrowedFd<'_>, BorrowedFd<'_>),
     target: BorrowedFd<'_>,
-) -> Result<(), Errno> {
+    more: usize,
+) -> Result<Vec<OwnedFd>, Errno> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     // Only of what is attached can a part be had (open_tree(2)).
     attach(nodes, target)?;
@@ -326,7 +348,7 @@ pub fn attach_devices(
         let place = rustix::fs::openat(dev, name, place, Mode::empty())?;
         attach(node.as_fd(), place.as_fd())?;
     }
-    Ok(())
+    (0..more).map(|number| open_tree(nodes, number.to_string(), flags)).collect()
 }
 
 /// A new devpts. Terminals belong to group 5 (`tty`) where it is mapped.

@@ -15,8 +15,16 @@ use super::capability::CapabilitySet;
 /// A container, described.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuntimeSpec {
-    /// Host name in the new UTS namespace.
-    pub hostname: String,
+    /// Host name in a new UTS namespace; `None` for the caller's namespace.
+    pub hostname: Option<String>,
+    /// NIS domain name in the new UTS namespace.
+    pub domain: Option<String>,
+    /// Whose System V IPC, message queues and shared memory it sees.
+    pub ipc: IpcNamespace,
+    /// Settings of the kernel's in the new namespaces.
+    pub sysctls: Vec<SysctlSpec>,
+    /// Device nodes beside those of every container.
+    pub devices: Vec<DeviceSpec>,
     /// Whether the root is mounted read-only.
     pub read_only_root: bool,
     /// What is mounted into the rootfs, in this order.
@@ -40,6 +48,37 @@ pub enum NetworkNamespace {
     Isolated,
     /// The caller's.
     Host,
+}
+
+/// The IPC namespace of a container, and its `/dev/shm`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IpcNamespace {
+    /// Both new.
+    #[default]
+    Private,
+    /// A new namespace, and nothing mounted at `/dev/shm`.
+    None,
+    /// The caller's.
+    Host,
+}
+
+/// A setting of the kernel's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SysctlSpec {
+    /// Its file, below `/proc/sys`.
+    pub path: PathBuf,
+    /// What is written.
+    pub value: String,
+}
+
+/// A device node of the host's in the container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceSpec {
+    /// The node on the host, absolute.
+    pub source: PathBuf,
+    /// Where, as the container sees it.
+    pub target: PathBuf,
 }
 
 /// One mount.

@@ -133,6 +133,10 @@ fn explain_step(steps: &[Step], number: u32, errno: i32) -> Error {
         Some(Step::Limit { .. }) => {
             error.hint("only a privileged user can raise a hard limit; ask for less, or for none")
         }
+        Some(Step::Sysctl(_)) => error.hint(
+            "the kernel has no such setting in a container, or takes no such value for it; \
+             some are the host's root's alone",
+        ),
         Some(Step::Attach { place: Place::PlainDirectory, .. }) if errno_is_link => {
             error.hint("that path of the image must be a directory, not a symbolic link")
         }

@@ -24,8 +24,9 @@ use crate::sys::process::{self, Namespaces, exit_now};
 
 use super::cgroup::Entrance;
 use super::credentials::Credentials;
+use super::spec::{Access, SysctlSpec};
 use super::terminal::Console;
-use super::{channel, source, terminal};
+use super::{channel, source, sysctl, terminal};
 
 /// linux/personality.h.
 const PER_LINUX32: nix::sys::personality::Persona =
@@ -49,6 +50,10 @@ pub enum Step {
     NewSession,
     /// Set the host name.
     Hostname(String),
+    /// Set the NIS domain name.
+    DomainName(String),
+    /// Write a setting of the kernel's.
+    Sysctl(SysctlSpec),
     /// Set `lo` up.
     Loopback,
     /// Detach this mount namespace from the host's.
@@ -125,12 +130,15 @@ pub enum Place {
 pub enum Attachable {
     /// Made by the parent.
     Ready(OwnedFd),
-    /// `/dev` and the file system of its device nodes.
-    Devices(OwnedFd, OwnedFd),
+    /// `/dev`, the file system of its device nodes, and how many of them are
+    /// for [`Self::Device`].
+    Devices(OwnedFd, OwnedFd, usize),
+    /// One of the nodes that came with [`Self::Devices`], by its number.
+    Device(usize),
     /// procfs of this PID namespace.
     Proc,
     /// sysfs of this network namespace.
-    Sysfs,
+    Sysfs(Access),
     /// POSIX message queues of this IPC namespace.
     Mqueue,
 }
@@ -142,12 +150,14 @@ pub struct Progress {
     pub parent: OwnedFd,
     /// The root, once it is attached.
     rootfs: Option<Rootfs>,
+    /// Device nodes that hang nowhere yet.
+    devices: Vec<OwnedFd>,
 }
 
 impl Progress {
     /// At the beginning.
     pub fn new(parent: OwnedFd) -> Self {
-        Self { parent, rootfs: None }
+        Self { parent, rootfs: None, devices: Vec::new() }
     }
 
     fn rootfs(&self) -> Result<&Rootfs, Errno> {
@@ -174,6 +184,8 @@ impl Step {
             Self::Hide => set_dumpable_behavior(DumpableBehavior::NotDumpable),
             Self::NewSession => rustix::process::setsid().map(drop),
             Self::Hostname(name) => rustix::system::sethostname(name.as_bytes()),
+            Self::DomainName(name) => rustix::system::setdomainname(name.as_bytes()),
+            Self::Sysctl(setting) => sysctl::set(&setting.path, &setting.value),
             Self::Loopback => net::raise_loopback().map_err(|error| errno_of(&error)),
             Self::PrivateMounts => {
                 mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
@@ -187,7 +199,8 @@ impl Step {
                     Place::PlainDirectory => rootfs.ensure_plain_dir(target),
                     Place::File => rootfs.ensure_file(target),
                 };
-                mount.attach(target.map_err(|error| errno_of_chain(&error))?.as_fd())
+                let target = target.map_err(|error| errno_of_chain(&error))?;
+                mount.attach(target.as_fd(), &mut progress.devices)
             }
             Self::Mask(path) => mask(progress.rootfs()?, path),
             Self::ReadOnly(path) => make_read_only(progress.rootfs()?, path),
@@ -239,6 +252,10 @@ impl fmt::Display for Step {
             Self::Hide => f.write_str("hide the process"),
             Self::NewSession => f.write_str("start a new session"),
             Self::Hostname(name) => write!(f, "set the host name {name:?}"),
+            Self::DomainName(name) => write!(f, "set the domain name {name:?}"),
+            Self::Sysctl(setting) => {
+                write!(f, "set {} to {:?}", setting.path.display(), setting.value)
+            }
             Self::Loopback => f.write_str("set the loopback interface up"),
             Self::PrivateMounts => f.write_str("make the mounts private"),
             Self::AttachRoot { at, .. } => {
@@ -267,22 +284,28 @@ impl fmt::Display for Step {
 }
 
 impl Attachable {
-    fn attach(&self, target: BorrowedFd<'_>) -> Result<(), Errno> {
+    fn attach(&self, target: BorrowedFd<'_>, nodes: &mut Vec<OwnedFd>) -> Result<(), Errno> {
         let quiet = MountAttrFlags::MOUNT_ATTR_NOSUID
             | MountAttrFlags::MOUNT_ATTR_NODEV
             | MountAttrFlags::MOUNT_ATTR_NOEXEC;
         let made = match self {
             Self::Ready(mount) => return source::attach(mount.as_fd(), target),
-            Self::Devices(dev, nodes) => {
-                return source::attach_devices((dev.as_fd(), nodes.as_fd()), target);
+            Self::Devices(dev, all, more) => {
+                *nodes = source::attach_devices((dev.as_fd(), all.as_fd()), target, *more)?;
+                return Ok(());
+            }
+            Self::Device(number) => {
+                let node = nodes.get(*number).ok_or(Errno::NODEV)?;
+                return source::attach(node.as_fd(), target);
             }
             Self::Proc => source::new_filesystem(c"proc", &[], quiet)?,
             Self::Mqueue => source::new_filesystem(c"mqueue", &[], quiet)?,
-            Self::Sysfs => {
-                let attributes = quiet | MountAttrFlags::MOUNT_ATTR_RDONLY;
+            Self::Sysfs(access) => {
+                let mut attributes = quiet;
+                attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, *access != Access::Writable);
                 match source::new_filesystem(c"sysfs", &[], attributes) {
                     // Not ours to mount: the network namespace is the host's.
-                    Err(Errno::PERM) => bind_sysfs()?,
+                    Err(Errno::PERM) => bind_sysfs(*access)?,
                     other => other?,
                 }
             }
@@ -297,19 +320,22 @@ impl fmt::Display for Attachable {
             Self::Ready(_) => "a prepared mount",
             Self::Devices(..) => "the devices",
             Self::Proc => "proc",
-            Self::Sysfs => "sysfs",
+            Self::Device(_) => "a device",
+            Self::Sysfs(_) => "sysfs",
             Self::Mqueue => "mqueue",
         })
     }
 }
 
-/// The host's `/sys`, read-only.
-fn bind_sysfs() -> Result<OwnedFd, Errno> {
+/// The host's `/sys`.
+fn bind_sysfs(access: Access) -> Result<OwnedFd, Errno> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_RECURSIVE;
     let tree = open_tree(rustix::fs::CWD, "/sys", flags)?;
-    change_tree(tree.as_fd(), READ_ONLY)?;
+    if access != Access::Writable {
+        change_tree(tree.as_fd(), READ_ONLY)?;
+    }
     Ok(tree)
 }
 

@@ -5,6 +5,7 @@ mod diff;
 mod events;
 mod exec;
 mod export;
+mod flags;
 mod hostile;
 mod image_inspect;
 mod image_list;

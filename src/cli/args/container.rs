@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 
 use crate::engine::options::environment::EnvironmentOption;
 use crate::engine::options::hostname::Hostname;
+use crate::engine::options::isolation::IsolationOptions;
 use crate::engine::options::mount::{MountOption, parse_mount, parse_tmpfs, parse_volume};
 use crate::engine::options::network::NetworkMode;
 use crate::engine::options::security::SecurityOption;
@@ -22,6 +23,7 @@ use super::container_filter::parse_ps_filter;
 use super::copy::{Copy, Diff};
 use super::exec::{Exec, Top};
 use super::image::{Export, InspectFormatFlag};
+use super::isolation::Isolation;
 use super::lifecycle::{Kill, Prune, Rename, Restart, Rm, Start, Stop, Wait};
 use super::logs::Logs;
 use super::resources::NewResources;
@@ -127,6 +129,7 @@ impl Container {
             added_capabilities: self.cap_add,
             dropped_capabilities: self.cap_drop,
             security: self.security_opt.into_iter().collect(),
+            isolation: IsolationOptions::default(),
         }
     }
 }
@@ -186,6 +189,8 @@ pub(in crate::cli) struct NewContainer {
     pub stop_timeout: Option<i64>,
     #[command(flatten)]
     pub container: Container,
+    #[command(flatten)]
+    pub isolation: Isolation,
     /// Print help
     #[arg(long, action = clap::ArgAction::Help)]
     pub help: Option<bool>,

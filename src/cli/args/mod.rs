@@ -11,6 +11,7 @@ mod filter;
 pub(super) mod image;
 mod image_filter;
 pub(super) mod import;
+mod isolation;
 pub(super) mod lifecycle;
 pub(super) mod logs;
 pub(super) mod resources;

@@ -36,6 +36,7 @@ pub(super) fn request(new: NewContainer) -> RunRequest {
     let mut words = new.words.into_iter();
     let mut options = new.container.into_options(new.hostname);
     options.mounts.extend(new.mount);
+    options.isolation = new.isolation.into_options();
     RunRequest {
         image: words.next().unwrap_or_default(),
         command: words.collect(),

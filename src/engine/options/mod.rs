@@ -6,15 +6,22 @@
 //! Every error says what was given and what is wrong with it, and its hint
 //! names the nearest right form.
 
+pub mod annotation;
+pub mod device;
+pub mod dns;
 pub mod environment;
+pub mod extra_host;
 pub mod hostname;
+pub mod isolation;
 pub mod mount;
+pub mod namespace;
 pub mod network;
 pub mod resources;
 pub mod security;
 pub mod signal;
 pub mod size;
 pub mod suggest;
+pub mod sysctl;
 pub mod ulimit;
 pub mod user;
 

@@ -150,6 +150,25 @@ fn resolve_group(wanted: &Principal, group: &[u8]) -> Result<u32> {
     })
 }
 
+/// The groups of `--group-add` by the content of the image's `/etc/group`,
+/// after those that `user` has; each once.
+///
+/// # Errors
+/// `NotFound` for a name that is not listed; `Invalid` for more groups than a
+/// process can have.
+pub fn add_groups(user: &mut ResolvedUser, wanted: &[Principal], group: &[u8]) -> Result<()> {
+    for wanted in wanted {
+        let gid = resolve_group(wanted, group)?;
+        if !user.additional_gids.contains(&gid) {
+            user.additional_gids.push(gid);
+        }
+    }
+    if user.additional_gids.len() > MOST_GROUPS {
+        return Err(Error::invalid(format!("a process has at most {MOST_GROUPS} groups")));
+    }
+    Ok(())
+}
+
 fn memberships(user: &[u8], group: &[u8]) -> Vec<u32> {
     let mut gids = Vec::new();
     let mut seen = std::collections::HashSet::new();
@@ -255,6 +274,16 @@ mod tests {
             assert_eq!(user.additional_gids, groups, "{text}");
             assert_eq!((user.home.as_str(), user.name.as_deref()), (home, name), "{text}");
         }
+    }
+
+    #[test]
+    fn groups_are_added_by_name_and_number_once() {
+        let mut user = resolved("builder").unwrap();
+        let wanted = ["users", "10", "4242"].map(|text| text.parse().unwrap());
+        add_groups(&mut user, &wanted, GROUP).unwrap();
+        assert_eq!(user.additional_gids, [10, 135, 100, 4242]);
+        let wrong = add_groups(&mut user, &["none".parse().unwrap()], GROUP).unwrap_err();
+        assert_eq!(wrong.kind(), Kind::NotFound);
     }
 
     #[test]

@@ -150,6 +150,7 @@ impl Engine {
             shm_size: options.shm_size.unwrap_or(SHM_SIZE),
             capabilities: options.capabilities(),
             security: options.security.clone(),
+            isolation: options.isolation.clone(),
             name: request.keep.clone(),
             keep: request.keep.is_some(),
             keep_descriptors: request.jobserver.map(|(r, w)| vec![r, w]).unwrap_or_default(),

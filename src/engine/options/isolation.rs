@@ -1,0 +1,157 @@
+//! What opens or closes a container beyond the options that `shell` has too:
+//! names, settings, namespaces and devices, as one value that is kept with it.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::annotation::Annotation;
+use super::device::DeviceOption;
+use super::dns::{NameServer, ResolverOption, SearchDomain};
+use super::extra_host::ExtraHost;
+use super::hostname::Hostname;
+use super::namespace::{IpcMode, UtsMode};
+use super::network::NetworkMode;
+use super::sysctl::{Owner, Sysctl};
+use super::user::Principal;
+use crate::error::{Error, Result};
+
+/// The options; each list in the order in which it was typed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct IsolationOptions {
+    /// `--annotation`.
+    pub annotations: Vec<Annotation>,
+    /// `--add-host`.
+    pub extra_hosts: Vec<ExtraHost>,
+    /// `--dns`.
+    pub name_servers: Vec<NameServer>,
+    /// `--dns-search`.
+    pub search_domains: Vec<SearchDomain>,
+    /// `--dns-option`.
+    pub resolver_options: Vec<ResolverOption>,
+    /// `--domainname`.
+    pub domain: Option<Hostname>,
+    /// `--group-add`.
+    pub groups: Vec<Principal>,
+    /// `--sysctl`.
+    pub sysctls: Vec<Sysctl>,
+    /// `--ipc`.
+    pub ipc: IpcMode,
+    /// `--uts`.
+    pub uts: UtsMode,
+    /// `--device`.
+    pub devices: Vec<DeviceOption>,
+    /// `--privileged`.
+    pub privileged: bool,
+}
+
+impl IsolationOptions {
+    /// Refuses what contradicts itself, in docker's and runc's words.
+    ///
+    /// # Errors
+    /// `Invalid`, with both options.
+    pub fn check(&self, network: NetworkMode, hostname: Option<&Hostname>) -> Result<()> {
+        if self.uts == UtsMode::Host && (hostname.is_some() || self.domain.is_some()) {
+            return Err(Error::invalid("conflicting options: hostname and the UTS mode")
+                .hint("leave --uts host out, or --hostname and --domainname"));
+        }
+        for sysctl in &self.sysctls {
+            let (shared, place) = match sysctl.owner() {
+                Owner::Network => (network == NetworkMode::Host, "network"),
+                Owner::Ipc => (self.ipc == IpcMode::Host, "ipc"),
+            };
+            if shared {
+                return Err(Error::invalid(format!(
+                    "sysctl \"{}\" not allowed in host {place} namespace",
+                    sysctl.name()
+                ))
+                .hint("it would change the host: set it there, as root"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Keeps types as the text that they print and parse.
+macro_rules! keep_as_text {
+    ($($type:ty),* $(,)?) => {
+        $(
+            impl Serialize for $type {
+                fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                    serializer.collect_str(self)
+                }
+            }
+
+            impl<'de> Deserialize<'de> for $type {
+                fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                    let text = String::deserialize(deserializer)?;
+                    text.parse().map_err(|error: Error| serde::de::Error::custom(error.chain()))
+                }
+            }
+        )*
+    };
+}
+
+keep_as_text!(
+    Annotation,
+    DeviceOption,
+    ExtraHost,
+    IpcMode,
+    NameServer,
+    Principal,
+    ResolverOption,
+    SearchDomain,
+    Sysctl,
+    UtsMode,
+);
+
+impl<'de> Deserialize<'de> for Hostname {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|error: Error| serde::de::Error::custom(error.chain()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_kept_and_comes_back() {
+        let all = IsolationOptions {
+            annotations: vec!["a=b".parse().unwrap()],
+            extra_hosts: vec!["six:[::1]".parse().unwrap()],
+            name_servers: vec!["::1".parse().unwrap()],
+            search_domains: vec![".".parse().unwrap()],
+            resolver_options: vec!["ndots:2".parse().unwrap()],
+            domain: Some("example.org".parse().unwrap()),
+            groups: vec!["12".parse().unwrap(), "audio".parse().unwrap()],
+            sysctls: vec!["net/ipv4/conf/a.b/mtu=9".parse().unwrap()],
+            ipc: IpcMode::None,
+            uts: UtsMode::Host,
+            devices: vec!["/dev/fuse:/dev/x:rw".parse().unwrap()],
+            privileged: true,
+        };
+        let json = serde_json::to_string(&all).unwrap();
+        assert_eq!(serde_json::from_str::<IsolationOptions>(&json).unwrap(), all, "{json}");
+        let none: IsolationOptions = serde_json::from_str("{}").unwrap();
+        assert_eq!(none, IsolationOptions::default());
+        assert!(serde_json::from_str::<IsolationOptions>(r#"{"ipc":"x"}"#).is_err());
+    }
+
+    #[test]
+    fn refuses_what_would_change_the_host() {
+        let name: Hostname = "x".parse().unwrap();
+        let none = IsolationOptions::default();
+        assert!(none.check(NetworkMode::Host, Some(&name)).is_ok());
+        let uts = IsolationOptions { uts: UtsMode::Host, ..none.clone() };
+        assert!(uts.check(NetworkMode::None, None).is_ok());
+        assert!(uts.check(NetworkMode::None, Some(&name)).is_err());
+        let set = |text: &str| vec![text.parse::<Sysctl>().unwrap()];
+        let net = IsolationOptions { sysctls: set("net.x=1"), ..none.clone() };
+        assert!(net.check(NetworkMode::None, None).is_ok());
+        assert!(net.check(NetworkMode::Host, None).is_err());
+        let ipc = IsolationOptions { sysctls: set("kernel.sem=1"), ipc: IpcMode::Host, ..none };
+        let error = ipc.check(NetworkMode::None, None).unwrap_err();
+        assert_eq!(error.chain(), "sysctl \"kernel.sem\" not allowed in host ipc namespace");
+    }
+}
