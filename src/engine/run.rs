@@ -92,6 +92,7 @@ impl Engine {
             hostname: options.hostname.clone(),
             network: options.network.unwrap_or_default().into(),
             terminal: request.terminal,
+            input_stays_open: false,
             init: request.init,
             read_only: options.read_only,
             limits: options.limits(&[]),

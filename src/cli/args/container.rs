@@ -17,6 +17,7 @@ use crate::engine::{ContainerFilter, ContainerOptions, Label};
 use crate::id::ContainerName;
 use crate::runtime::capability::Selection;
 
+use super::attach::{Attach, ClientFlags};
 use super::container_filter::parse_ps_filter;
 use super::copy::{Copy, Diff};
 use super::exec::{Exec, Top};
@@ -28,6 +29,7 @@ use super::logs::Logs;
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum ContainerVerb {
     Run(Box<Run>),
+    Attach(Attach),
     Exec(Exec),
     Top(Top),
     Create(Box<Create>),
@@ -195,6 +197,8 @@ pub(in crate::cli) struct Run {
     /// Leave it running, and print its ID
     #[arg(short, long)]
     pub detach: bool,
+    #[command(flatten)]
+    pub client: ClientFlags,
     #[command(flatten)]
     pub new: NewContainer,
 }

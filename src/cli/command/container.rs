@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 
 use super::{
-    cp, create, diff, exec, export, inspect, kill, logs, prune, ps, rename, restart, rm, run,
+    attach, cp, create, diff, exec, export, inspect, kill, logs, prune, ps, rename, restart, rm, run,
     start, stop, top, wait,
 };
 
@@ -14,6 +14,7 @@ use super::{
 pub(in crate::cli) fn run(engine: &Engine, verb: ContainerVerb) -> Result<i32> {
     match verb {
         ContainerVerb::Run(arguments) => run::run(engine, *arguments),
+        ContainerVerb::Attach(arguments) => attach::run(engine, &arguments),
         ContainerVerb::Exec(arguments) => exec::run(engine, arguments),
         ContainerVerb::Top(arguments) => top::run(engine, &arguments),
         ContainerVerb::Create(arguments) => create::run(engine, *arguments),

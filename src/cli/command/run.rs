@@ -4,11 +4,12 @@ use crate::cli::args::container::{NewContainer, Run};
 use crate::cli::exit;
 use crate::engine::{Ended, Engine, Launched, LifecycleOptions, RunRequest, Terminal};
 use crate::error::{Error, Result};
-use crate::monitor;
+use crate::monitor::{self, ClientOptions};
 
 /// Runs the command; the status is its own. In the background, prints the ID.
 pub(in crate::cli) fn run(engine: &Engine, run: Run) -> Result<i32> {
-    let request = request(run.new);
+    let mut request = request(run.new);
+    request.lifecycle.client = run.client.options();
     if run.detach {
         return Ok(match engine.run_detached(&request)? {
             Launched::Running(id) => exit::data(&format!("{id}\n")),
@@ -52,6 +53,7 @@ pub(super) fn request(new: NewContainer) -> RunRequest {
             stop_timeout: new.stop_timeout,
             cid_file: new.cidfile,
             auto_remove: false,
+            client: ClientOptions::default(),
         },
     }
 }

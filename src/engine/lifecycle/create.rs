@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Kind, Result};
 use crate::fs::{self, Dir, Timestamp};
 use crate::id::{ContainerId, ContainerName};
-use crate::monitor::FailedStage;
+use crate::monitor::{ClientOptions, FailedStage};
 use crate::oci::ExecParameters;
 use crate::platform::Platform;
 use crate::runtime::source;
@@ -39,6 +39,8 @@ pub struct LifecycleOptions {
     pub cid_file: Option<PathBuf>,
     /// A container that is kept is removed when it ends.
     pub auto_remove: bool,
+    /// How this process behaves while it is attached.
+    pub client: ClientOptions,
 }
 
 /// What became of a container that was started in the background.
@@ -79,10 +81,11 @@ impl Engine {
     /// # Errors
     /// As [`Engine::create`], and what kept it from being started at all.
     pub fn run_detached(&self, request: &RunRequest) -> Result<Launched> {
-        let (container, options) = self.kept_container(request)?;
+        let (mut container, options) = self.kept_container(request)?;
+        container.input_stays_open = true;
         let prepared = self.prepare(&container, &options)?;
         let id = prepared.running.id.clone();
-        Ok(match self.begin(prepared, &container, Attach::Detached)? {
+        Ok(match self.begin(prepared, &container, &Attach::Detached)? {
             Ok(client) => {
                 client.leave();
                 Launched::Running(id)
