@@ -258,7 +258,7 @@ fn attachment(request: &ContainerRequest, attach: &Attach, place: &Place) -> Res
             .and_then(|null| rustix::stdio::dup2_stdin(&null));
         null.map_err(|error| Error::io_named("cannot open /dev/null", error))?;
     }
-    let (Place::Kept { path, .. }, false) = (place, *attach == Attach::Direct) else {
+    let (Place::Kept { path, log, .. }, false) = (place, *attach == Attach::Direct) else {
         return Ok(Attachment::Direct { terminal });
     };
     // `start -a` alone reads nothing.
@@ -268,11 +268,12 @@ fn attachment(request: &ContainerRequest, attach: &Attach, place: &Place) -> Res
         (true, false) => Input::UntilFirstEnd,
         (true, true) => Input::Endless,
     };
+    let log = log.writer().map(|options| (path.join("log"), options));
     let caller = attach.client().map(|options| ClientOptions {
         input: if types { ClientInput::Typed } else { ClientInput::None },
         ..options.clone()
     });
-    Ok(Attachment::Attended(Attended { log: Some(path.join("log")), terminal, input, caller }))
+    Ok(Attachment::Attended(Attended { log, terminal, input, caller }))
 }
 
 /// Stays with a container that was begun until it ends.

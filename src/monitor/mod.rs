@@ -58,6 +58,8 @@ pub use raw_terminal::{caller_terminal, input_is_terminal, window_size};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+use log::LogOptions;
+
 /// A container's first process, as whoever started it hands it over.
 #[derive(Debug)]
 pub struct Running {
@@ -98,8 +100,8 @@ pub enum Attachment {
 /// A container whose output the monitor reads.
 #[derive(Clone, Debug)]
 pub struct Attended {
-    /// The directory of its log, if it has one.
-    pub log: Option<PathBuf>,
+    /// The directory of its log and how that is written, if it has one.
+    pub log: Option<(PathBuf, LogOptions)>,
     /// Whether it gets a terminal.
     pub terminal: bool,
     /// Its stdin.

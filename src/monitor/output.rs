@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::fs::Timestamp;
 
 use super::audience::Audience;
-use super::log::{LogOptions, LogWriter, Stream};
+use super::log::{LogWriter, Stream};
 use super::{Attended, Input};
 
 /// Half of what a pipe holds (pipe(7), "Pipe capacity"): a packet of it fits
@@ -52,8 +52,8 @@ impl Outputs {
     pub(super) fn attend(attended: &Attended) -> Result<(Self, Option<OwnedFd>)> {
         let fail = |error: io::Error| Error::io_named("cannot make the container's pipes", error);
         let mut outputs = Self::default();
-        if let Some(log) = &attended.log {
-            outputs.log = Some(LogWriter::open(log, LogOptions::default())?);
+        if let Some((log, options)) = &attended.log {
+            outputs.log = Some(LogWriter::open(log, *options)?);
         }
         if attended.terminal {
             // The size of a caller's terminal is asked for until it starts.

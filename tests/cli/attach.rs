@@ -163,6 +163,29 @@ for_everyone! {
         remove(room);
     }
 
+    fn a_log_is_limited_or_absent(room) {
+        let line = "yes | head -c 100000; echo; echo last";
+        let limits = ["--log-opt", "max-size=64k", "--log-opt", "max-file=2"];
+        room.run(run(room, &limits, line)).succeeds();
+        for _ in 0..2 {
+            room.envbox(&["start", "-a", "web"]).succeeds();
+            let logged = logs(room).stdout();
+            assert!(logged.ends_with("\nlast\n") && logged.len() < 100_000, "{}", logged.len());
+        }
+        remove(room);
+        room.run(run(room, &["--log-driver", "none"], line)).succeeds().says("last");
+        room.envbox(&["logs", "web"]).exits(1).warns("configured logging driver does not support reading");
+        remove(room);
+        let mut attached = run(room, &["-d", "-i", "--log-driver=none"], "read line; echo got $line");
+        room.run({ attached.stdin(Stdio::null()); attached }).succeeds();
+        let mut client = Piped::start(attach(room, &[]));
+        client.write("x\n");
+        assert_eq!(client.end(), ("got x\n".into(), Some(0)));
+        remove(room);
+        room.run(run(room, &["--log-driver", "local"], line)).exits(125).warns("hint: ");
+        room.run(run(room, &["--log-driver", "none", "--log-opt", "max-file=2"], line)).exits(125);
+    }
+
     fn two_clients_see_the_same(room) {
         background(room, &["-i"], "while read line; do echo got $line; test $line = end && exit 7; done");
         let mut one = Piped::start(attach(room, &[]));

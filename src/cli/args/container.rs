@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 
 use crate::engine::options::environment::EnvironmentOption;
 use crate::engine::options::hostname::Hostname;
+use crate::engine::options::log::{LogDriver, LogOption};
 use crate::engine::options::mount::{MountOption, parse_mount, parse_tmpfs, parse_volume};
 use crate::engine::options::network::NetworkMode;
 use crate::engine::options::security::SecurityOption;
@@ -176,6 +177,12 @@ pub(in crate::cli) struct NewContainer {
     /// How long stop waits before it kills; 10 without it, -1 for ever
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub stop_timeout: Option<i64>,
+    /// Where its output is kept: json-file, or none
+    #[arg(long, value_name = "DRIVER", default_value = "json-file", hide_default_value = true)]
+    pub log_driver: LogDriver,
+    /// Limit its log: max-size=SIZE, max-file=NUMBER
+    #[arg(long, value_name = "OPTION")]
+    pub log_opt: Vec<LogOption>,
     #[command(flatten)]
     pub container: Container,
     /// Print help

@@ -13,6 +13,7 @@ use crate::runtime::source;
 use crate::store::{ContainerRecord, ContainerState, ImageRecord, VolumeHolder, random_name};
 
 use super::super::launch::{Prepared, check_platform, open_root};
+use super::super::options::log::LogSpec;
 use super::super::options::mount::MountKind;
 use super::super::options::signal::Signal;
 use super::super::request::{ContainerRequest, MountRequest, Rootfs};
@@ -39,6 +40,9 @@ pub struct LifecycleOptions {
     pub cid_file: Option<PathBuf>,
     /// A container that is kept is removed when it ends.
     pub auto_remove: bool,
+    /// `--log-driver` and `--log-opt`. What is not kept has no log, whatever
+    /// it may be.
+    pub log: LogSpec,
     /// How this process behaves while it is attached.
     pub client: ClientOptions,
 }
@@ -167,6 +171,7 @@ impl Engine {
             stop_signal: options.stop_signal.or_else(|| config.stop_signal.parse().ok()),
             stop_timeout: options.stop_timeout,
             auto_remove: options.auto_remove,
+            log: options.log,
             platform: platform.clone(),
             ..KeptSpec::default()
         };
@@ -202,6 +207,7 @@ impl Engine {
                 mount: store.container_mount(&new.id)?,
                 path: store.container_path(&new.id),
                 auto_remove: new.spec.auto_remove,
+                log: new.spec.log,
             });
         }
         let snapshot = match &request.rootfs {

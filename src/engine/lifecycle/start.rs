@@ -125,6 +125,7 @@ impl Engine {
             mount,
             path: store.container_path(&record.id),
             auto_remove: spec.auto_remove,
+            log: spec.log,
         };
         let running = spec.claimed((&record.id, &record.name), Some(record.image));
         Ok((Prepared { place, claim, running, platform: spec.platform }, request))

@@ -8,6 +8,7 @@
 
 pub mod environment;
 pub mod hostname;
+pub mod log;
 pub mod mount;
 pub mod network;
 pub mod resources;
