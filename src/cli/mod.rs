@@ -53,6 +53,7 @@ fn perform(arguments: &[OsString]) -> Option<i32> {
         Verb::Volume(verb) => command::volume::run(&engine, verb),
         Verb::Shell(shell) => command::shell::run(&engine, *shell),
         Verb::Run(run) => command::run::run(&engine, *run),
+        Verb::Attach(attach) => command::attach::run(&engine, &attach),
         Verb::Exec(exec) => command::exec::run(&engine, exec),
         Verb::Top(top) => command::top::run(&engine, &top),
         Verb::Create(create) => command::create::run(&engine, *create),

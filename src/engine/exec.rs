@@ -187,8 +187,8 @@ fn launch(plan: JoinPlan, request: &ExecRequest) -> Result<Ended> {
         // The container's own monitor cleans up.
         finish: |_| drop(nobody),
         attachment: match request.detach {
-            true => Attachment::Detached { log: None, terminal },
-            false => Attachment::Foreground { terminal },
+            true => Attachment::Detached { terminal },
+            false => Attachment::Direct { terminal },
         },
         listener,
     });

@@ -10,7 +10,10 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::error::{Error, Result};
 use crate::fs::{self, Dir};
-use crate::monitor::{self, Attachment, Client, FailedStage, Failure, Orders};
+use crate::monitor::{
+    self, Attachment, Attended, Client, ClientInput, ClientOptions, FailedStage, Failure, Input,
+    Orders,
+};
 use crate::oci::ImageConfig;
 use crate::platform::Platform;
 use crate::runtime::plan::{Environment, Plan};
@@ -20,7 +23,7 @@ use crate::store::{ImageRecord, VolumeHolder};
 use super::Engine;
 use super::bundle::{self, Surroundings};
 use super::lifecycle::{Attach, Keeping, LifecycleOptions, Place};
-use super::request::{ContainerRequest, Terminal};
+use super::request::ContainerRequest;
 use super::running::{Running, RunningFile};
 use super::volumes::AttachedVolumes;
 
@@ -63,17 +66,25 @@ impl Engine {
     /// # Errors
     /// What kept it from being started at all.
     pub(super) fn launch(&self, request: &ContainerRequest) -> Result<Ended> {
-        self.launch_with(request, &LifecycleOptions::default())
+        let prepared = self.prepare(request, &LifecycleOptions::default())?;
+        wait(self.begin(prepared, request, &Attach::Direct)?)
     }
 
-    /// As [`Engine::launch`], with what only `run` can be told.
+    /// As [`Engine::launch`], with what only `run` can be told. Others can
+    /// attach to a container that is kept.
     pub(super) fn launch_with(
         &self,
         request: &ContainerRequest,
         options: &LifecycleOptions,
     ) -> Result<Ended> {
+        let attach =
+            if request.keep { Attach::Full(options.client.clone()) } else { Attach::Direct };
+        if attach == Attach::Direct && options.client != ClientOptions::default() {
+            return Err(Error::unsupported("a container with --rm goes with its client")
+                .hint("leave --rm out, or --sig-proxy, --detach-keys and --attach"));
+        }
         let prepared = self.prepare(request, options)?;
-        wait(self.begin(prepared, request, Attach::Full)?)
+        wait(self.begin(prepared, request, &attach)?)
     }
 
     /// Starts a container that is prepared.
@@ -85,7 +96,7 @@ impl Engine {
         &self,
         prepared: Prepared,
         request: &ContainerRequest,
-        attach: Attach,
+        attach: &Attach,
     ) -> Result<Result<Client, Failure>> {
         let store = self.store()?;
         let Prepared { place, claim, running, platform } = prepared;
@@ -99,7 +110,7 @@ impl Engine {
         };
         let ready = self.plan(&mut keeping, request, platform.as_ref()).and_then(|plan| {
             let listener = keeping.claim.listen()?;
-            Ok((plan, (listener, attachment(request.terminal, attach, &keeping.place)?)))
+            Ok((plan, (listener, attachment(request, attach, &keeping.place)?)))
         });
         let (plan, stdio) = match ready {
             Ok(ready) => ready,
@@ -247,20 +258,30 @@ fn fork(
 }
 
 /// Who has the input and output, and what this process has to do for it.
-fn attachment(terminal: Terminal, attach: Attach, place: &Place) -> Result<Attachment> {
-    if attach == Attach::Detached {
-        let log = match place {
-            Place::Kept { path, .. } => Some(path.join("log")),
-            Place::Ephemeral(_) => None,
-        };
-        return Ok(Attachment::Detached { log, terminal: terminal.is_new() });
-    }
-    if attach == Attach::Output || !terminal.has_input() {
+fn attachment(request: &ContainerRequest, attach: &Attach, place: &Place) -> Result<Attachment> {
+    let terminal = request.terminal.is_new();
+    let types = attach.types() && request.terminal.has_input();
+    if *attach != Attach::Detached && !types {
         let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
             .and_then(|null| rustix::stdio::dup2_stdin(&null));
         null.map_err(|error| Error::io_named("cannot open /dev/null", error))?;
     }
-    Ok(Attachment::Foreground { terminal: terminal.is_new() })
+    let (Place::Kept { path, log, .. }, false) = (place, *attach == Attach::Direct) else {
+        return Ok(Attachment::Direct { terminal });
+    };
+    // `start -a` alone reads nothing.
+    let reads = request.terminal.has_input() && !matches!(attach, Attach::Output(_));
+    let input = match (reads, request.input_stays_open) {
+        (false, _) => Input::None,
+        (true, false) => Input::UntilFirstEnd,
+        (true, true) => Input::Endless,
+    };
+    let log = log.writer().map(|options| (path.join("log"), options));
+    let caller = attach.client().map(|options| ClientOptions {
+        input: if types { ClientInput::Typed } else { ClientInput::None },
+        ..options.clone()
+    });
+    Ok(Attachment::Attended(Attended { log, terminal, input, caller }))
 }
 
 /// Stays with a container that was begun until it ends.

@@ -8,6 +8,8 @@ use crate::monitor::log::{LogEntry, LogQuery, LogReader};
 
 use super::containers::ContainerStatus;
 use super::inspect::{Inspected, ObjectKind, Sizes};
+use super::lifecycle::KeptSpec;
+use super::options::log::LogDriver;
 use super::{Engine, running};
 
 /// The log of a kept container, in its directory.
@@ -37,6 +39,13 @@ impl Engine {
             }
         };
         let store = self.store_with("container", name)?;
+        let record = store.container(container.id.as_str()).ok();
+        if record.is_some_and(|record| KeptSpec::of(&record).log.driver == LogDriver::None) {
+            // docker's words.
+            let message = "configured logging driver does not support reading";
+            return Err(Error::new(Kind::Unsupported, message)
+                .hint("make a container without --log-driver none"));
+        }
         let reader = LogReader::open(&store.container_path(&container.id).join(FOLDER), query)?;
         if reader.is_none() && container.status != ContainerStatus::Created {
             let message = format!("container {name:?} keeps no log");

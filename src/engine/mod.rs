@@ -2,6 +2,7 @@
 //! returns data. It neither prints nor reads the environment: a server could
 //! stand beside the cli and offer the same.
 
+mod attach;
 mod bundle;
 mod changes;
 mod containers;

@@ -198,6 +198,10 @@ pub struct ContainerRequest {
     pub network: NetworkNamespace,
     /// Stdio.
     pub terminal: Terminal,
+    /// Whether its input, if it has any, goes on when a client has no more:
+    /// docker's rule for one that was made in the background.
+    #[serde(default)]
+    pub input_stays_open: bool,
     /// Whether an init is PID 1.
     pub init: bool,
     /// Whether the root is read-only.

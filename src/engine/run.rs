@@ -96,6 +96,7 @@ impl Engine {
             hostname: options.hostname.clone(),
             network: network.into(),
             terminal: request.terminal,
+            input_stays_open: false,
             init: request.init,
             read_only: options.read_only,
             limits: options.limits(&[]),

@@ -5,49 +5,46 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::error::{Error, Kind, Result};
 use crate::sys::{process, socket};
 
-use super::keeper;
-use super::message::{Failure, ToClient, ToMonitor, receive, send};
+use super::detach_keys::KeyFilter;
+use super::forward::FORWARDED;
+use super::message::{Failure, Packet, Stdio, ToClient, ToMonitor, receive, receive_packet, send};
 use super::pump::{Flow, Pump};
-use super::raw_terminal::{SavedTerminal, copy_window_size, has_hung_up};
-use super::{Attachment, Ending, Orders, Running};
-
-/// Forwarded to the container, as `docker run` does by default, except those
-/// that the client needs for itself.
-const FORWARDED: [Signal; 9] = [
-    Signal::SIGHUP,
-    Signal::SIGINT,
-    Signal::SIGQUIT,
-    Signal::SIGTERM,
-    Signal::SIGUSR1,
-    Signal::SIGUSR2,
-    Signal::SIGCONT,
-    Signal::SIGTSTP,
-    Signal::SIGWINCH,
-];
-
-/// After so many requests to end that were not obeyed, the container is
-/// killed: PID 1 ignores what it has no handler for.
-const PATIENCE: u32 = 3;
+use super::raw_terminal::{SavedTerminal, input_is_terminal};
+use super::screen::Screen;
+use super::{Attachment, ClientInput, ClientOptions, Control, Ending, Orders, Running, keeper};
 
 /// How long a container may go on after the user's terminal has gone: time for
 /// make to delete what is half written.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// The status of a client whose container goes on, unless a signal, or what
+/// means as much, ended the client.
+const DETACHED: i32 = 0;
+
 /// A container that runs, and this process its client.
 pub struct Client {
-    monitor: OwnedFd,
-    monitor_pid: nix::unistd::Pid,
-    signals: SignalFd,
-    pump: Option<Pump>,
-    terminal: Option<SavedTerminal>,
-    requests_to_end: u32,
+    pub(super) monitor: OwnedFd,
+    /// A child of this process, if it started the container.
+    monitor_pid: Option<Pid>,
+    pub(super) signals: SignalFd,
+    pub(super) pump: Option<Pump>,
+    /// What is still to be shown.
+    screen: Option<Screen>,
+    pub(super) terminal: Option<SavedTerminal>,
+    pub(super) requests_to_end: u32,
     /// When the container is killed, since nobody can reach it any more.
     deadline: Option<Instant>,
+    /// The container goes on without this client.
+    is_shared: bool,
+    pub(super) options: ClientOptions,
+    /// The status with which the client leaves.
+    left: Option<i32>,
 }
 
 /// Forks the monitor with `orders` and waits until the program runs.
@@ -59,49 +56,59 @@ where
     S: FnOnce() -> Result<Running, Failure>,
     F: FnOnce(Option<Ending>),
 {
-    let fail = |error: Error| Failure::new(super::FailedStage::Setup, &error);
     let io = |error| fail(Error::io_named("cannot start the monitor", error));
-    let nix = |error: nix::errno::Errno| io(error.into());
-    let copied = matches!(orders.attachment, Attachment::Foreground { terminal: true });
-    let terminal = copied.then(SavedTerminal::of_stdin).flatten();
-    let copy = terminal.as_ref().and_then(SavedTerminal::duplicate);
+    let (copied, is_shared, options) = match &orders.attachment {
+        Attachment::Direct { terminal } => (*terminal, false, ClientOptions::default()),
+        Attachment::Detached { .. } => (false, true, ClientOptions::default()),
+        Attachment::Attended(attended) => {
+            let caller = attended.caller.clone();
+            (attended.terminal && caller.is_some(), true, caller.unwrap_or_default())
+        }
+    };
+    let mut terminal = copied.then(SavedTerminal::of_stdin).flatten();
     let (monitor, mine) = socket::pair().map_err(io)?;
-    // Before the fork, so that no signal is lost in between. What the caller
-    // has this process ignore (nohup) is not for the container either.
-    let set: SigSet = FORWARDED.into_iter().filter(|s| !process::is_ignored(*s)).collect();
-    set.thread_block().map_err(nix)?;
-    let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC).map_err(nix)?;
+    // Before the fork, so that no signal is lost in between.
+    let signals = take_signals()?;
     let mut ends = (Some(monitor), Some(mine));
     let monitor_pid = process::fork(|| {
         drop(ends.0.take());
         match ends.1.take() {
-            Some(client) => keeper::keep(orders, client, copy),
+            // The fork has a copy of it, and must be able to let go of that.
+            Some(client) => keeper::keep(orders, client, terminal.take()),
             None => 1,
         }
     })
     .map_err(io)?;
     drop(ends.1.take());
     let Some(monitor) = ends.0 else { return Err(fail(Error::internal("no monitor"))) };
-    let mut client = Client {
+    let client = Client {
         monitor,
-        monitor_pid,
+        monitor_pid: Some(monitor_pid),
         signals,
         pump: None,
+        screen: None,
         terminal,
         requests_to_end: 0,
         deadline: None,
+        is_shared,
+        options,
+        left: None,
     };
-    match receive(&client.monitor).map_err(fail)? {
-        Some((ToClient::Started, master)) => {
-            client.pump = master.map(Pump::new).transpose().map_err(io)?;
-            Ok(client)
-        }
-        Some((ToClient::Failed(failure), _)) => {
-            client.reap();
-            Err(failure)
-        }
-        _ => Err(fail(lost())),
-    }
+    client.begin()
+}
+
+fn fail(error: Error) -> Failure {
+    Failure::new(super::FailedStage::Setup, &error)
+}
+
+/// What the caller has this process ignore (nohup) is not for the container
+/// either.
+fn take_signals() -> Result<SignalFd, Failure> {
+    let set: SigSet = FORWARDED.into_iter().filter(|s| !process::is_ignored(*s)).collect();
+    let taken = set.thread_block();
+    taken
+        .and_then(|()| SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC))
+        .map_err(|error| fail(Error::io_named("cannot take signals", error)))
 }
 
 fn lost() -> Error {
@@ -109,12 +116,98 @@ fn lost() -> Error {
         .hint("its container is gone; the next envbox command cleans up what it left")
 }
 
+fn let_go() -> Error {
+    Error::new(Kind::Unavailable, "the monitor of the container ended the connection")
+        .hint("this client was too slow, or the monitor died; `envbox ps` tells")
+}
+
 impl Client {
-    /// Stays until the program ends: its exit status, or 128 plus the signal
-    /// that ended it.
+    /// Attaches to a container that runs.
     ///
     /// # Errors
-    /// `Unavailable` if the monitor dies.
+    /// `Invalid` for a terminal's input that comes from none; why the monitor
+    /// refuses; `Unavailable` if it dies.
+    pub fn attach(control: Control, options: ClientOptions) -> Result<Self, Failure> {
+        let monitor = control.into_socket();
+        let input = options.input == ClientInput::Typed;
+        let asked = send(&monitor, &ToMonitor::Attach { input }, None);
+        asked.map_err(|_| fail(lost()))?;
+        let client = Self {
+            monitor,
+            monitor_pid: None,
+            signals: take_signals()?,
+            pump: None,
+            screen: None,
+            terminal: None,
+            requests_to_end: 0,
+            deadline: None,
+            is_shared: true,
+            options,
+            left: None,
+        };
+        client.begin()
+    }
+
+    /// Takes what the monitor hands over once the program runs.
+    fn begin(mut self) -> Result<Self, Failure> {
+        let (stdio, descriptor) = match receive(&self.monitor).map_err(fail)? {
+            Some((ToClient::Started(stdio), descriptor)) => (stdio, descriptor),
+            Some((ToClient::Failed(failure), _)) => {
+                self.reap();
+                return Err(failure);
+            }
+            // One that ended meanwhile had its last word.
+            Some((ToClient::Exited(status), _)) => {
+                self.left = Some(status);
+                return Ok(self);
+            }
+            None => return Err(fail(lost())),
+        };
+        let Some(descriptor) = descriptor else { return Ok(self) };
+        self.pump = Some(match stdio {
+            Stdio::OwnTerminal => Pump::new(descriptor)
+                .map_err(|error| fail(Error::io_named("cannot take the terminal", error)))?,
+            Stdio::SharedTerminal { input: true } => {
+                if self.terminal.is_none() {
+                    self.terminal = self.own_terminal()?;
+                }
+                Pump::into_shared(descriptor, Some(KeyFilter::new(&self.options.detach_keys)))
+            }
+            Stdio::Input => Pump::into_shared(descriptor, None),
+            Stdio::SharedTerminal { input: false } | Stdio::None => {
+                Pump::into_shared(descriptor, None).without_input()
+            }
+        });
+        Ok(self)
+    }
+
+    /// The terminal of a client that came later.
+    fn own_terminal(&self) -> Result<Option<SavedTerminal>, Failure> {
+        if self.has_started_it() || input_is_terminal() {
+            return Ok(SavedTerminal::of_stdin());
+        }
+        let error = Error::invalid("the input device is not a TTY")
+            .hint("the container has a terminal: attach from one, or with --no-stdin");
+        Err(fail(error))
+    }
+
+    /// Whether the monitor is this process's.
+    pub(super) fn has_started_it(&self) -> bool {
+        self.monitor_pid.is_some()
+    }
+
+    /// Whether the container goes on without this client.
+    pub(super) fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    /// Stays until the program ends: its exit status, or 128 plus the signal
+    /// that ended it. A client that leaves before, by the keys, has 0; one
+    /// whose terminal or reader is gone, or whose signals are its own, 128 plus
+    /// the signal that says so.
+    ///
+    /// # Errors
+    /// `Unavailable` if the monitor dies, or lets this client go.
     pub fn wait(mut self) -> Result<i32> {
         if self.take_terminal().is_err() {
             self.hang_up();
@@ -126,7 +219,9 @@ impl Client {
         if let Some(terminal) = self.terminal.take() {
             terminal.restore();
         }
-        self.reap();
+        if self.left.is_none() {
+            self.reap();
+        }
         status
     }
 
@@ -138,23 +233,37 @@ impl Client {
     }
 
     fn reap(&self) {
-        let _ = nix::sys::wait::waitpid(self.monitor_pid, None);
+        if let Some(monitor) = self.monitor_pid {
+            let _ = nix::sys::wait::waitpid(monitor, None);
+        }
     }
 
     fn attend(&mut self) -> Result<i32> {
         loop {
+            if let Some(status) = self.left {
+                return Ok(status);
+            }
             let ready = self.poll()?;
             if ready.monitor {
-                return match receive(&self.monitor)? {
-                    Some((ToClient::Exited(status), _)) => Ok(status),
-                    _ => Err(lost()),
-                };
+                match receive_packet(&self.monitor)? {
+                    Some(Packet::Output(stream, bytes)) => {
+                        self.screen = Some(Screen::new(stream, bytes));
+                    }
+                    Some(Packet::Message(ToClient::Exited(status))) => return Ok(status),
+                    _ if self.has_started_it() => return Err(lost()),
+                    _ => return Err(let_go()),
+                }
+            }
+            if ready.screen {
+                self.show();
             }
             if ready.signal {
                 self.forward_signal();
             }
-            if self.copy(&ready) == Flow::Ended {
-                self.hang_up();
+            match self.copy(&ready) {
+                Flow::Open => {}
+                Flow::Ended => self.hang_up(),
+                Flow::Detached => self.left = Some(DETACHED),
             }
             if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 self.deadline = None;
@@ -163,35 +272,65 @@ impl Client {
         }
     }
 
+    /// Shows what came in a packet.
+    fn show(&mut self) {
+        let Some(screen) = &mut self.screen else { return };
+        if screen.show() == Flow::Ended {
+            self.leave_by(Signal::SIGPIPE);
+        } else if screen.is_done() {
+            self.screen = None;
+        }
+    }
+
     /// Copies both ways, as much as there is now.
     fn copy(&mut self, ready: &Ready) -> Flow {
         let Some(pump) = &mut self.pump else { return Flow::Open };
         let readable = PollFlags::IN | PollFlags::HUP | PollFlags::ERR;
-        if ready.master.intersects(readable) && pump.show_output() == Flow::Ended {
+        if !self.is_shared && ready.master.intersects(readable) && pump.show_output() == Flow::Ended
+        {
             return Flow::Ended;
         }
-        if ready.master.contains(PollFlags::OUT) {
+        if !ready.master.is_empty() {
             pump.give_input();
         }
-        // A terminal in raw mode ends only when it is gone; a file ends, too.
-        if ready.input && pump.take_input() == Flow::Ended && self.terminal.is_some() {
-            return Flow::Ended;
+        if ready.input {
+            match pump.take_input() {
+                Flow::Open => {}
+                // A terminal in raw mode ends only when it is gone; a file
+                // ends, too.
+                Flow::Ended if self.terminal.is_none() => {}
+                flow => return flow,
+            }
+        }
+        if self.is_shared && self.terminal.is_none() && pump.is_done() && pump.is_pipe() {
+            self.pump = None;
+            let _ = send(&self.monitor, &ToMonitor::InputEnded, None);
         }
         Flow::Open
     }
 
-    /// The user's terminal has gone: so does the container's, of which the
-    /// kernel tells its session by SIGHUP (tty(4), "hangup").
-    fn hang_up(&mut self) {
+    /// The user's terminal has gone. A container that is not kept loses its
+    /// own, of which the kernel tells its session by SIGHUP (tty(4), "hangup").
+    pub(super) fn hang_up(&mut self) {
+        if self.is_shared {
+            return self.leave_by(Signal::SIGHUP);
+        }
         self.pump = None;
         self.deadline = Some(Instant::now() + GRACE);
     }
 
+    /// Ends the client as `signal` would.
+    pub(super) fn leave_by(&mut self, signal: Signal) {
+        self.left = Some(128 + signal as i32);
+    }
+
     fn poll(&self) -> Result<Ready> {
-        let mut fds = vec![
-            PollFd::new(&self.monitor, PollFlags::IN),
-            PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
-        ];
+        let first = match &self.screen {
+            Some(screen) => PollFd::from_borrowed_fd(screen.target(), PollFlags::OUT),
+            None => PollFd::new(&self.monitor, PollFlags::IN),
+        };
+        let signals = PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN);
+        let mut fds = vec![first, signals];
         let (mut master_at, mut input_at) = (None, None);
         if let Some(pump) = &self.pump {
             if !pump.master_events().is_empty() {
@@ -210,77 +349,12 @@ impl Client {
         let at =
             |index: Option<usize>| index.map_or(PollFlags::empty(), |index| fds[index].revents());
         Ok(Ready {
-            monitor: !fds[0].revents().is_empty(),
+            monitor: self.screen.is_none() && !fds[0].revents().is_empty(),
+            screen: self.screen.is_some() && !fds[0].revents().is_empty(),
             signal: !fds[1].revents().is_empty(),
             master: at(master_at),
             input: !at(input_at).is_empty(),
         })
-    }
-
-    fn forward_signal(&mut self) {
-        let Ok(Some(info)) = self.signals.read_signal() else { return };
-        let Ok(signal) = Signal::try_from(info.ssi_signo.cast_signed()) else { return };
-        match signal {
-            Signal::SIGWINCH => return self.resize(),
-            Signal::SIGTSTP => return self.stop(),
-            // One that is gone is seen by the next poll.
-            Signal::SIGCONT => drop(self.take_terminal()),
-            Signal::SIGHUP if has_hung_up() => {
-                let told_by_the_kernel = self.pump.is_some();
-                self.hang_up();
-                if told_by_the_kernel {
-                    return;
-                }
-            }
-            Signal::SIGINT | Signal::SIGTERM => {
-                self.requests_to_end += 1;
-                if self.requests_to_end >= PATIENCE {
-                    return self.send(Signal::SIGKILL);
-                }
-            }
-            _ => {}
-        }
-        self.send(signal);
-    }
-
-    /// Sends `signal` to the container's first process.
-    fn send(&self, signal: Signal) {
-        // A monitor that is gone is seen by the next poll.
-        let _ = send(&self.monitor, &ToMonitor::Signal(signal as i32), None);
-    }
-
-    /// The kernel tells the container's foreground processes.
-    fn resize(&self) {
-        if let Some(pump) = &self.pump {
-            copy_window_size(pump.master());
-        }
-    }
-
-    /// Shows the container's terminal on the user's: at the start, and after a
-    /// stop, when the caller's shell had it and its window may have changed.
-    fn take_terminal(&self) -> std::io::Result<()> {
-        self.resize();
-        match (&self.terminal, &self.pump) {
-            (Some(terminal), Some(_)) => terminal.make_raw(),
-            _ => Ok(()),
-        }
-    }
-
-    /// Ctrl-Z: the container's processes stop, and this one too, so that the
-    /// caller's shell gets its prompt back. Where there is no shell (an
-    /// orphaned process group) the kernel drops the signal, and all go on.
-    fn stop(&self) {
-        self.send(Signal::SIGTSTP);
-        if let Some(terminal) = &self.terminal {
-            terminal.restore();
-        }
-        let set: SigSet = [Signal::SIGTSTP, Signal::SIGCONT].into_iter().collect();
-        // It is blocked until it is let through with the one that ends it.
-        let _ = nix::sys::signal::raise(Signal::SIGTSTP);
-        let _ = set.thread_unblock();
-        let _ = set.thread_block();
-        let _ = self.take_terminal();
-        self.send(Signal::SIGCONT);
     }
 }
 
@@ -295,6 +369,7 @@ impl Drop for Client {
 /// What can be done without waiting.
 struct Ready {
     monitor: bool,
+    screen: bool,
     signal: bool,
     master: PollFlags,
     input: bool,

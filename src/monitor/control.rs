@@ -84,6 +84,11 @@ impl Control {
         }
     }
 
+    /// The socket, for a client that stays.
+    pub(super) fn into_socket(self) -> OwnedFd {
+        self.socket
+    }
+
     /// Sends signal `number` to the container's first process. One that has
     /// ended already needs none.
     pub fn signal(&self, number: i32) {

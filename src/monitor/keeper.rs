@@ -1,21 +1,21 @@
 //! The monitor's process.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::SocketFlags;
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::sys::{descriptor, process};
 
+use super::audience::{Audience, Peer, Role};
 use super::log::Stream;
-use super::message::{FailedStage, Failure, ToClient, ToMonitor, receive, send};
+use super::message::{FailedStage, Failure, Stdio, ToClient, ToMonitor, receive, send};
 use super::output::{self, Outputs};
 use super::raw_terminal::SavedTerminal;
-use super::{Attachment, Ending, Orders, Running};
+use super::{Attachment, ClientInput, Ending, Input, Orders, Running};
 
 /// Runs the monitor to its end; the number is its exit status.
 pub fn keep<S, F>(orders: Orders<S, F>, client: OwnedFd, terminal: Option<SavedTerminal>) -> i32
@@ -29,9 +29,9 @@ where
     // Both fail only for a process that leads a group already, or never.
     let _ = rustix::process::setsid();
     let _ = rustix::thread::set_name(c"envbox-monitor");
-    let outputs = outputs(&orders.attachment);
-    let started = outputs.and_then(|outputs| Ok(((orders.start)()?, outputs)));
-    let (running, mut outputs) = match started {
+    let stdio = stdio(&orders.attachment);
+    let started = stdio.and_then(|stdio| Ok(((orders.start)()?, stdio)));
+    let (running, (outputs, input)) = match started {
         Ok(started) => started,
         Err(failure) => {
             (orders.finish)(None);
@@ -42,54 +42,49 @@ where
     let _ = let_go();
     // A log at the limit of file sizes is a full disk, not a reason to die.
     process::ignore(nix::sys::signal::Signal::SIGXFSZ);
-    let Running { pid, pidfd, terminal: master } = running;
-    let detached = matches!(orders.attachment, Attachment::Detached { .. });
-    let shown = master.as_ref().filter(|_| !detached).map(AsFd::as_fd);
-    let told = send(&client, &ToClient::Started, shown);
-    if let Some(master) = master.filter(|_| detached) {
-        // fcntl(2) does not fail on a descriptor that is open.
-        let _ = outputs.add(master, Stream::Stdout);
-    }
+    let pid = running.pid;
     let mut keeper = Keeper {
-        client: (told.is_ok() && !detached).then_some(client),
-        visitors: Vec::new(),
+        audience: Audience::default(),
         listener: orders.listener,
-        pidfd,
+        pidfd: running.pidfd,
         outputs,
+        door: Door::default(),
+        is_direct: matches!(orders.attachment, Attachment::Direct { .. }),
+        terminal,
     };
-    if keeper.client.is_none() && !detached {
-        keeper.kill();
-    }
+    keeper.open((&orders.attachment, input, running.terminal), client);
     keeper.attend();
-    let Keeper { client, visitors, listener, outputs, .. } = keeper;
-    outputs.drain();
+    let Keeper { mut audience, listener, outputs, terminal, .. } = keeper;
+    outputs.drain(&mut audience);
     let ending = ending(pid);
     (orders.finish)(Some(ending));
     // Nobody else gets the number until all is cleaned up.
     let _ = waitpid(pid, None);
-    tell(visitors, &listener, ending.status);
-    let told = client.is_some_and(|client| {
-        // A client that went takes the container's terminal along, which ends
-        // the container: either may be seen first.
-        send(&client, &ToClient::Exited(ending.status), None).is_ok()
-    });
-    if let (false, Some(terminal)) = (told, &terminal) {
+    while let Some(visitor) = accept(&listener) {
+        audience.admit(visitor, Role::Visitor);
+    }
+    // A client that went takes the terminal of a container that is not kept
+    // along, which ends it: either may be seen first.
+    if let (false, Some(terminal)) = (audience.close(ending.status), &terminal) {
         terminal.restore_for_another();
     }
     0
 }
 
-/// The stdio of the container. One that is detached keeps nothing that the
-/// caller has: whoever reads the caller's pipes must see them end.
-fn outputs(attachment: &Attachment) -> Result<Outputs, Failure> {
+/// The stdio of the container. One that may outlive its caller keeps nothing
+/// that the caller has: whoever reads the caller's pipes must see them end.
+fn stdio(attachment: &Attachment) -> Result<(Outputs, Option<OwnedFd>), Failure> {
     let fail = |error: &Error| Failure::new(FailedStage::Setup, error);
+    let io = |error| fail(&Error::io_named("cannot detach the container", error));
     match attachment {
-        Attachment::Foreground { .. } => Ok(Outputs::default()),
-        Attachment::Detached { log, terminal } => {
-            descriptor::close_inherited()
-                .map_err(|error| fail(&Error::io_named("cannot close descriptors", error)))?;
-            let log: Option<&PathBuf> = log.as_ref();
-            Outputs::detach(log.map(PathBuf::as_path), *terminal).map_err(|error| fail(&error))
+        Attachment::Direct { .. } => Ok((Outputs::default(), None)),
+        Attachment::Detached { .. } => {
+            descriptor::close_inherited().and_then(|()| output::silence()).map_err(io)?;
+            Ok((Outputs::default(), None))
+        }
+        Attachment::Attended(attended) => {
+            descriptor::close_inherited().map_err(io)?;
+            Outputs::attend(attended).map_err(|error| fail(&error))
         }
     }
 }
@@ -97,23 +92,46 @@ fn outputs(attachment: &Attachment) -> Result<Outputs, Failure> {
 /// Gives back what the container and the client hold as well: a pipe must
 /// end when they end.
 fn let_go() -> io::Result<()> {
-    let null = output::null()?;
-    rustix::stdio::dup2_stdin(&null)?;
-    rustix::stdio::dup2_stdout(&null)?;
-    rustix::stdio::dup2_stderr(&null)?;
+    output::silence()?;
     rustix::process::chdir("/")?;
     Ok(())
 }
 
+/// What clients of an attended container are handed.
+#[derive(Default)]
+struct Door {
+    /// The master of its terminal, or the pipe to its stdin.
+    fd: Option<OwnedFd>,
+    has_terminal: bool,
+    /// The first client without more input ends it for all.
+    ends: bool,
+    takes_input: bool,
+}
+
+impl Door {
+    /// What a client gets that types or not.
+    fn stdio(&self, types: bool) -> (Stdio, Option<BorrowedFd<'_>>) {
+        let fd = self.fd.as_ref().map(AsFd::as_fd);
+        let input = types && self.takes_input;
+        match (fd, self.has_terminal) {
+            (Some(fd), true) => (Stdio::SharedTerminal { input }, Some(fd)),
+            (Some(fd), false) if input => (Stdio::Input, Some(fd)),
+            _ => (Stdio::None, None),
+        }
+    }
+}
+
 /// A container that runs, and all who are connected to its monitor.
 struct Keeper {
-    /// Whoever started it, and takes it along.
-    client: Option<OwnedFd>,
-    /// Commands that connected later, and may go.
-    visitors: Vec<OwnedFd>,
+    audience: Audience,
     listener: OwnedFd,
     pidfd: OwnedFd,
     outputs: Outputs,
+    door: Door,
+    /// It has the descriptors of its caller, who takes it along.
+    is_direct: bool,
+    /// The caller's, in the state that it had.
+    terminal: Option<SavedTerminal>,
 }
 
 /// What can be done without waiting; numbers are those of the lists.
@@ -121,12 +139,56 @@ struct Keeper {
 struct Ready {
     ended: bool,
     knocked: bool,
-    client: bool,
-    visitors: Vec<usize>,
+    peers: Vec<usize>,
     outputs: Vec<usize>,
 }
 
 impl Keeper {
+    /// Takes over what was started, and tells whoever wanted it.
+    fn open(
+        &mut self,
+        (attachment, input, master): (&Attachment, Option<OwnedFd>, Option<OwnedFd>),
+        client: OwnedFd,
+    ) {
+        let (started, descriptor) = match (attachment, master) {
+            (Attachment::Direct { .. }, Some(master)) => (Stdio::OwnTerminal, Some(master)),
+            (Attachment::Direct { .. }, None) => (Stdio::None, None),
+            (_, master) => {
+                self.door.has_terminal = master.is_some();
+                // fcntl(2) does not fail on a descriptor that is open.
+                self.door.fd = master.as_ref().and_then(|fd| fd.try_clone().ok()).or(input);
+                if let Some(master) = master {
+                    let _ = self.outputs.add(master, Stream::Stdout);
+                }
+                (Stdio::None, None)
+            }
+        };
+        let Attachment::Attended(attended) = attachment else {
+            let told =
+                send(&client, &ToClient::Started(started), descriptor.as_ref().map(AsFd::as_fd));
+            match (self.is_direct, told) {
+                (true, Ok(())) => drop(self.audience.admit(client, Role::Caller)),
+                (true, Err(_)) => self.kill(),
+                (false, _) => {}
+            }
+            return;
+        };
+        self.door.takes_input = attended.input != Input::None;
+        self.door.ends = attended.input == Input::UntilFirstEnd && !attended.terminal;
+        let Some(options) = &attended.caller else {
+            let _ = send(&client, &ToClient::Started(Stdio::None), None);
+            return;
+        };
+        let types = self.door.takes_input && options.input == ClientInput::Typed;
+        let (stdio, descriptor) = self.door.stdio(types);
+        let told = send(&client, &ToClient::Started(stdio), descriptor);
+        let peer = self.audience.admit(client, Role::Caller);
+        (peer.watches, peer.types) = (true, types);
+        if told.is_err() {
+            self.audience.lose(0);
+        }
+    }
+
     /// Copies output and forwards signals until the first process has ended.
     fn attend(&mut self) {
         loop {
@@ -134,18 +196,20 @@ impl Keeper {
             if ready.ended {
                 return;
             }
-            self.outputs.copy(&ready.outputs);
-            for &index in ready.visitors.iter().rev() {
-                if !self.hear(&self.visitors[index]) {
-                    self.visitors.remove(index);
+            for number in ready.peers {
+                if !self.hear(number) {
+                    self.audience.lose(number);
                 }
             }
-            if ready.client && !self.client.as_ref().is_some_and(|client| self.hear(client)) {
-                self.client = None;
-                self.kill();
+            self.audience.deliver();
+            self.outputs.copy(&ready.outputs, &mut self.audience);
+            for peer in self.audience.take_gone() {
+                self.part_with(&peer);
             }
-            if ready.knocked {
-                self.visitors.extend(accept(&self.listener));
+            if ready.knocked
+                && let Some(visitor) = accept(&self.listener)
+            {
+                self.audience.admit(visitor, Role::Visitor);
             }
         }
     }
@@ -153,27 +217,77 @@ impl Keeper {
     fn poll(&self) -> Result<Ready, rustix::io::Errno> {
         let wait = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
         let mut fds = vec![wait(self.pidfd.as_fd()), wait(self.listener.as_fd())];
-        fds.extend(self.client.iter().map(|client| wait(client.as_fd())));
-        let visitors = fds.len();
-        fds.extend(self.visitors.iter().map(|visitor| wait(visitor.as_fd())));
+        let peers = fds.len();
+        fds.extend(self.audience.descriptors());
         let outputs = fds.len();
-        fds.extend(self.outputs.descriptors().map(wait));
-        rustix::io::retry_on_intr(|| poll(&mut fds, None))?;
+        if !self.audience.is_behind() {
+            fds.extend(self.outputs.descriptors().map(wait));
+        }
+        let patience = self.audience.patience();
+        rustix::io::retry_on_intr(|| poll(&mut fds, patience.as_ref()))?;
         let ready = |index: &usize| !fds[*index].revents().is_empty();
+        let said = |index: &usize| fds[*index].revents().intersects(!PollFlags::OUT);
         Ok(Ready {
             ended: ready(&0),
             knocked: ready(&1),
-            client: visitors > 2 && ready(&2),
-            visitors: (visitors..outputs).filter(ready).map(|at| at - visitors).collect(),
+            peers: (peers..outputs).filter(said).map(|at| at - peers).collect(),
             outputs: (outputs..fds.len()).filter(ready).map(|at| at - outputs).collect(),
         })
     }
 
     /// Does what one of the connected says; false if it has gone.
-    fn hear(&self, who: &OwnedFd) -> bool {
-        let Ok(Some((ToMonitor::Signal(number), _))) = receive(who) else { return false };
-        self.signal(number);
+    fn hear(&mut self, number: usize) -> bool {
+        let Ok(Some((message, _))) = receive(&*self.audience.peer(number)) else { return false };
+        match message {
+            ToMonitor::Signal(signal) => self.signal(signal),
+            ToMonitor::Attach { input } => return self.attach(number, input),
+            ToMonitor::InputEnded => {
+                self.audience.peer(number).types = false;
+                self.end_input();
+            }
+        }
         true
+    }
+
+    /// Shows one of the connected the output from now on; false if it has gone.
+    fn attach(&mut self, number: usize, input: bool) -> bool {
+        let peer = self.audience.peer(number);
+        if self.is_direct {
+            let error = Error::new(Kind::Unsupported, "nobody can attach to this container")
+                .hint("it has the descriptors of its caller; run it without --rm, or with -d");
+            let failure = Failure::new(FailedStage::Setup, &error);
+            return send(peer, &ToClient::Failed(failure), None).is_ok();
+        }
+        // Twice makes no sense, and might have to wait.
+        if std::mem::replace(&mut peer.watches, true) {
+            return false;
+        }
+        let (stdio, descriptor) = self.door.stdio(input);
+        peer.types = input && self.door.takes_input;
+        send(peer, &ToClient::Started(stdio), descriptor).is_ok()
+    }
+
+    /// Does what follows when somebody has gone.
+    fn part_with(&mut self, peer: &Peer) {
+        if peer.types {
+            self.end_input();
+        }
+        if peer.role == Role::Caller {
+            // Where it has not done so itself, and nothing of it stays.
+            if let Some(terminal) = self.terminal.take_if(|_| !self.is_direct) {
+                terminal.restore_for_another();
+            }
+            if self.is_direct {
+                self.kill();
+            }
+        }
+    }
+
+    /// A client has no more input.
+    fn end_input(&mut self) {
+        if self.door.ends {
+            self.door.fd = None;
+        }
     }
 
     fn kill(&self) {
@@ -189,14 +303,6 @@ impl Keeper {
 fn accept(listener: &OwnedFd) -> Option<OwnedFd> {
     // One that has gone again is none.
     rustix::net::accept_with(listener, SocketFlags::CLOEXEC).ok()
-}
-
-/// Tells all who wait, those too who are not let in yet.
-fn tell(mut visitors: Vec<OwnedFd>, listener: &OwnedFd, status: i32) {
-    visitors.extend(std::iter::from_fn(|| accept(listener)));
-    for visitor in visitors {
-        let _ = send(&visitor, &ToClient::Exited(status), None);
-    }
 }
 
 /// Waits for `pid`, which stays a zombie: its number belongs to it as long as

@@ -1,4 +1,5 @@
-//! What client and monitor say to each other: JSON, one message a packet.
+//! What client and monitor say to each other, one message a packet: JSON, or
+//! output, which begins with a byte that no JSON begins with.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -8,15 +9,47 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::error::{Error, Kind, Result};
 use crate::sys::socket;
 
+use super::log::Stream;
+
+/// What packets of output begin with; no JSON does.
+const STDOUT: u8 = 1;
+const STDERR: u8 = 2;
+
+/// What packets of output from `stream` begin with.
+pub fn tag(stream: Stream) -> u8 {
+    match stream {
+        Stream::Stdout => STDOUT,
+        Stream::Stderr => STDERR,
+    }
+}
+
 /// From the monitor.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToClient {
-    /// The program runs; the master of its terminal comes along.
-    Started,
-    /// It does not.
+    /// The program runs.
+    Started(Stdio),
+    /// It does not, or nobody can attach to it.
     Failed(Failure),
     /// It has ended, and all is cleaned up.
     Exited(i32),
+}
+
+/// What of a container's stdio comes as a descriptor beside the message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stdio {
+    /// Nothing.
+    #[default]
+    None,
+    /// The master of its terminal, which the client alone has.
+    OwnTerminal,
+    /// The master of its terminal, for its size and, where it takes any, its
+    /// input; the output comes in packets.
+    SharedTerminal {
+        /// Whether it takes input.
+        input: bool,
+    },
+    /// A pipe to its stdin; the output comes in packets.
+    Input,
 }
 
 /// From the client.
@@ -24,6 +57,22 @@ pub enum ToClient {
 pub enum ToMonitor {
     /// Send this signal to the first process.
     Signal(i32),
+    /// Show the output from now on.
+    Attach {
+        /// And hand over the input.
+        input: bool,
+    },
+    /// This client has no more input.
+    InputEnded,
+}
+
+/// A message of the monitor, or what the container printed.
+#[derive(Debug)]
+pub enum Packet {
+    /// A message.
+    Message(ToClient),
+    /// Output.
+    Output(Stream, Vec<u8>),
 }
 
 /// How far a start came.
@@ -81,11 +130,43 @@ pub fn send<T: Serialize>(
     socket::send(socket, &bytes, descriptor)
 }
 
+/// `message` as a packet.
+pub fn encode(message: &ToClient) -> Vec<u8> {
+    // Numbers and texts are always JSON.
+    serde_json::to_vec(message).unwrap_or_default()
+}
+
 /// The next message; `None` when the other side is gone.
 ///
 /// # Errors
 /// Those of recvmsg(2), and `Internal` for a message of no known form.
 pub fn receive<T: DeserializeOwned>(socket: impl AsFd) -> Result<Option<(T, Option<OwnedFd>)>> {
+    let Some((bytes, descriptor)) = receive_bytes(socket)? else { return Ok(None) };
+    Ok(Some((decode(&bytes)?, descriptor)))
+}
+
+/// What comes next: a message or output; `None` when the monitor is gone.
+///
+/// # Errors
+/// As [`receive`].
+pub fn receive_packet(socket: impl AsFd) -> Result<Option<Packet>> {
+    let Some((mut bytes, _)) = receive_bytes(socket)? else { return Ok(None) };
+    let stream = match bytes[0] {
+        STDOUT => Stream::Stdout,
+        STDERR => Stream::Stderr,
+        _ => return Ok(Some(Packet::Message(decode(&bytes)?))),
+    };
+    bytes.remove(0);
+    Ok(Some(Packet::Output(stream, bytes)))
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| Error::internal("unknown message of the monitor").because(error))
+}
+
+/// A packet is never empty.
+fn receive_bytes(socket: impl AsFd) -> Result<Option<(Vec<u8>, Option<OwnedFd>)>> {
     let fail = |error| Error::io_named("cannot hear from the monitor", error);
     let length = socket::next_length(&socket).map_err(fail)?;
     if length == 0 {
@@ -93,7 +174,6 @@ pub fn receive<T: DeserializeOwned>(socket: impl AsFd) -> Result<Option<(T, Opti
     }
     let mut buffer = vec![0; length];
     let (length, descriptor) = socket::receive(&socket, &mut buffer).map_err(fail)?;
-    let message = serde_json::from_slice(&buffer[..length])
-        .map_err(|error| Error::internal("unknown message of the monitor").because(error))?;
-    Ok(Some((message, descriptor)))
+    buffer.truncate(length);
+    if buffer.is_empty() { Ok(None) } else { Ok(Some((buffer, descriptor))) }
 }

@@ -10,17 +10,24 @@
 //!
 //! - The monitor leads a session of its own, so that Ctrl-C reaches the client
 //!   alone, which forwards it.
-//! - Without a terminal the container has the caller's descriptors: no byte
-//!   passes through either process.
-//! - With one, its master goes to the client, which copies.
-//! - A client that dies takes its container along. The monitor then also puts
-//!   the user's terminal back in order.
-//! - A detached container has no client: its monitor keeps nothing of whoever
-//!   started it, and writes its output to its log.
+//! - A container that is kept is attended: the monitor reads its output from
+//!   pipes, or from the master of its terminal, writes the log, and sends it on
+//!   to all clients, the first of which is the command in the foreground. What
+//!   they type goes past the monitor: each of them has the pipe or the master.
+//!   A client that goes, killed or not, leaves the container running.
+//! - One that is not kept (`run --rm`, `shell`, `exec`) has the caller's
+//!   descriptors: no byte passes through either process, and nobody else can
+//!   attach. With a terminal its master goes to the client, which copies. There
+//!   a client that dies takes its container along.
+//! - Whichever it is, the monitor puts the terminal of a client in order that
+//!   was killed.
+//! - A monitor whose client may go, or has none, keeps nothing of whoever
+//!   started it.
 //! - Any command of the same user may connect to the monitor's socket, send
 //!   signals, and wait for the end. It is told when all is cleaned up.
-//! - A user's terminal that goes takes the container's along: SIGHUP inside, as
-//!   the kernel sends it, and SIGKILL ten seconds later.
+//! - A user's terminal that goes takes the container's along where that is not
+//!   kept: SIGHUP inside, as the kernel sends it, and SIGKILL ten seconds later.
+//!   From one that is kept its client just goes.
 //! - Ctrl-Z without a terminal inside stops the container's processes, then the
 //!   client; what continues the client continues them.
 //! - A monitor that dies takes its container along by the parent-death signal;
@@ -29,22 +36,29 @@
 //! It knows nothing of specs, images or stores: how to start and how to clean
 //! up are the engine's.
 
+mod audience;
 mod client;
 mod control;
+mod detach_keys;
+mod forward;
 mod keeper;
 pub mod log;
 mod message;
 mod output;
 mod pump;
 mod raw_terminal;
+mod screen;
 
 pub use client::{Client, launch};
 pub use control::{Control, Waited, listen};
+pub use detach_keys::DetachKeys;
 pub use message::{FailedStage, Failure};
 pub use raw_terminal::{caller_terminal, input_is_terminal, window_size};
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+
+use log::LogOptions;
 
 /// A container's first process, as whoever started it hands it over.
 #[derive(Debug)]
@@ -69,18 +83,73 @@ pub struct Ending {
 /// Who has the container's input and output.
 #[derive(Clone, Debug)]
 pub enum Attachment {
-    /// The caller, who stays and takes it along.
-    Foreground {
+    /// The caller itself, who stays and takes it along.
+    Direct {
         /// Whether the caller's terminal is copied to the container's.
         terminal: bool,
     },
-    /// Nobody: the caller goes on.
+    /// Nobody: the caller goes on, and the output is lost.
     Detached {
-        /// The directory of the log that its output goes to.
-        log: Option<PathBuf>,
         /// Whether it gets a terminal.
         terminal: bool,
     },
+    /// The monitor, which passes it on.
+    Attended(Attended),
+}
+
+/// A container whose output the monitor reads.
+#[derive(Clone, Debug)]
+pub struct Attended {
+    /// The directory of its log and how that is written, if it has one.
+    pub log: Option<(PathBuf, LogOptions)>,
+    /// Whether it gets a terminal.
+    pub terminal: bool,
+    /// Its stdin.
+    pub input: Input,
+    /// The caller, if that is to be its first client.
+    pub caller: Option<ClientOptions>,
+}
+
+/// What an attended container can read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Nothing.
+    None,
+    /// What clients type, until one of them has no more.
+    UntilFirstEnd,
+    /// What clients type, for ever.
+    Endless,
+}
+
+/// How a client of an attended container behaves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientOptions {
+    /// Whether what the caller types reaches the container, if that reads.
+    pub input: ClientInput,
+    /// The keys that end it at a terminal.
+    pub detach_keys: DetachKeys,
+    /// What signals to the client do.
+    pub signals: ClientSignals,
+}
+
+/// Whether a client types.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientInput {
+    /// It does.
+    #[default]
+    Typed,
+    /// It only watches.
+    None,
+}
+
+/// What a client's signals do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientSignals {
+    /// They go to the container.
+    #[default]
+    Forwarded,
+    /// They end the client alone.
+    Own,
 }
 
 /// What the monitor is told to do; all of it happens in the monitor's process.

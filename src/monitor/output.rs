@@ -1,10 +1,9 @@
-//! The output of a container that nobody is attached to: read by the monitor
-//! and written to the container's log. It never keeps the container waiting for
-//! more than the log's disk, and holds one buffer whatever is printed.
+//! The output of a container as the monitor reads it: written to its log, and
+//! shown to those who are attached. It holds one buffer whatever is printed,
+//! and reads again when those have taken it.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -13,10 +12,13 @@ use rustix::pipe::PipeFlags;
 use crate::error::{Error, Result};
 use crate::fs::Timestamp;
 
-use super::log::{LogOptions, LogWriter, Stream};
+use super::audience::Audience;
+use super::log::{LogWriter, Stream};
+use super::{Attended, Input};
 
-/// As much as a pipe holds (pipe(7), "Pipe capacity").
-const BUFFER: usize = 64 * 1024;
+/// Half of what a pipe holds (pipe(7), "Pipe capacity"): a packet of it fits
+/// into any socket.
+const BUFFER: usize = 32 * 1024;
 
 /// Where a container's output comes from, and where it goes.
 #[derive(Default)]
@@ -25,36 +27,61 @@ pub(super) struct Outputs {
     log: Option<LogWriter>,
 }
 
-/// Opens `/dev/null`.
-pub(super) fn null() -> io::Result<OwnedFd> {
-    Ok(rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?)
+/// Makes `/dev/null` the stdio of this process.
+pub(super) fn silence() -> io::Result<()> {
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    Ok(())
+}
+
+fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
+    let flags = rustix::fs::fcntl_getfl(fd)?;
+    Ok(rustix::fs::fcntl_setfl(fd, flags | OFlags::NONBLOCK)?)
 }
 
 impl Outputs {
     /// Gives this process, and so the container that it starts, the stdio of
-    /// one that nobody is attached to: `/dev/null`, and unless it gets a
-    /// `terminal` one pipe for each output.
+    /// one whose output the monitor reads: a pipe for each output, and one for
+    /// the input that it may get. One with a terminal of its own needs none of
+    /// them.
     ///
     /// # Errors
-    /// Those of pipe(2), and of the log in the directory `log`.
-    pub(super) fn detach(log: Option<&Path>, terminal: bool) -> Result<Self> {
-        let fail = |error: io::Error| Error::io_named("cannot detach the container", error);
+    /// Those of pipe(2), and of the log.
+    pub(super) fn attend(attended: &Attended) -> Result<(Self, Option<OwnedFd>)> {
+        let fail = |error: io::Error| Error::io_named("cannot make the container's pipes", error);
         let mut outputs = Self::default();
-        if let Some(log) = log {
-            outputs.log = Some(LogWriter::open(log, LogOptions::default())?);
+        if let Some((log, options)) = &attended.log {
+            outputs.log = Some(LogWriter::open(log, *options)?);
         }
-        let null = null().map_err(fail)?;
-        let stdio = |result: Result<(), Errno>| result.map_err(|error| fail(error.into()));
-        stdio(rustix::stdio::dup2_stdin(&null))?;
-        stdio(rustix::stdio::dup2_stdout(&null))?;
-        stdio(rustix::stdio::dup2_stderr(&null))?;
-        if outputs.log.is_some() && !terminal {
-            let stdout = outputs.pipe(Stream::Stdout).map_err(fail)?;
-            stdio(rustix::stdio::dup2_stdout(&stdout))?;
-            let stderr = outputs.pipe(Stream::Stderr).map_err(fail)?;
-            stdio(rustix::stdio::dup2_stderr(&stderr))?;
+        if attended.terminal {
+            // The size of a caller's terminal is asked for until it starts.
+            if attended.caller.is_none() {
+                silence().map_err(fail)?;
+            }
+            return Ok((outputs, None));
         }
-        Ok(outputs)
+        let input = outputs.make_stdio(attended).map_err(fail)?;
+        Ok((outputs, input))
+    }
+
+    /// The end of the pipe to stdin that is written to, if there is one.
+    fn make_stdio(&mut self, attended: &Attended) -> io::Result<Option<OwnedFd>> {
+        silence()?;
+        let stdout = self.pipe(Stream::Stdout)?;
+        rustix::stdio::dup2_stdout(&stdout)?;
+        let stderr = self.pipe(Stream::Stderr)?;
+        rustix::stdio::dup2_stderr(&stderr)?;
+        if attended.input == Input::None {
+            return Ok(None);
+        }
+        let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        rustix::fs::fchmod(&reader, Mode::from_raw_mode(0o666))?;
+        rustix::stdio::dup2_stdin(&reader)?;
+        // For all who will have it: the file's flags are shared.
+        set_nonblocking(&writer)?;
+        Ok(Some(writer))
     }
 
     fn pipe(&mut self, stream: Stream) -> io::Result<OwnedFd> {
@@ -71,8 +98,7 @@ impl Outputs {
     /// # Errors
     /// Those of fcntl(2).
     pub(super) fn add(&mut self, source: OwnedFd, stream: Stream) -> io::Result<()> {
-        let flags = rustix::fs::fcntl_getfl(&source)?;
-        rustix::fs::fcntl_setfl(&source, flags | OFlags::NONBLOCK)?;
+        set_nonblocking(&source)?;
         self.sources.push((source, stream));
         Ok(())
     }
@@ -82,18 +108,22 @@ impl Outputs {
         self.sources.iter().map(|(source, _)| source.as_fd())
     }
 
-    /// Copies what there is now, of the sources of these numbers; one that has
-    /// ended goes.
-    pub(super) fn copy(&mut self, ready: &[usize]) {
-        for &index in ready.iter().rev() {
-            if !self.copy_one(index) {
-                self.sources.remove(index);
+    /// Copies what there is now, of the sources of these numbers, to the log
+    /// and to `audience`; one that has ended goes.
+    pub(super) fn copy(&mut self, ready: &[usize], audience: &mut Audience) {
+        let mut ended = Vec::new();
+        for &index in ready {
+            if !self.copy_one(index, audience) {
+                ended.push(index);
             }
+        }
+        for index in ended.into_iter().rev() {
+            self.sources.remove(index);
         }
     }
 
     /// One buffer full; false at the end.
-    fn copy_one(&mut self, index: usize) -> bool {
+    fn copy_one(&mut self, index: usize, audience: &mut Audience) -> bool {
         let mut buffer = [0; BUFFER];
         let (source, stream) = &self.sources[index];
         match rustix::io::read(source, &mut buffer) {
@@ -104,6 +134,7 @@ impl Outputs {
                     // container must not wait for it.
                     let _ = log.write(*stream, &buffer[..count], Timestamp::now());
                 }
+                audience.show(*stream, &buffer[..count]);
                 true
             }
             Err(Errno::INTR | Errno::AGAIN) => true,
@@ -113,14 +144,14 @@ impl Outputs {
     }
 
     /// Copies what is left when the container has ended.
-    pub(super) fn drain(mut self) {
+    pub(super) fn drain(mut self, audience: &mut Audience) {
         let waits = |source: &OwnedFd| {
             let mut fds = [rustix::event::PollFd::new(source, rustix::event::PollFlags::IN)];
             let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
             matches!(rustix::event::poll(&mut fds, Some(&now)), Ok(count) if count > 0)
         };
         while !self.sources.is_empty() {
-            if !waits(&self.sources[0].0) || !self.copy_one(0) {
+            if !waits(&self.sources[0].0) || !self.copy_one(0, audience) {
                 self.sources.remove(0);
             }
         }

@@ -21,12 +21,6 @@ impl SavedTerminal {
         Some(Self { fd, state })
     }
 
-    /// A second handle with the same state, for the monitor.
-    pub fn duplicate(&self) -> Option<Self> {
-        let fd = rustix::io::fcntl_dupfd_cloexec(&self.fd, 3).ok()?;
-        Some(Self { fd, state: self.state.clone() })
-    }
-
     /// Passes every key and byte on untouched.
     ///
     /// # Errors

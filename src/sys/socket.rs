@@ -44,6 +44,21 @@ pub fn send(
     Ok(())
 }
 
+/// Sends `parts` as one message if there is room for it now; false if there is
+/// none.
+///
+/// # Errors
+/// Those of sendmsg(2): `EPIPE` if the other side is gone.
+pub fn send_now(socket: impl AsFd, parts: &[io::IoSlice<'_>]) -> io::Result<bool> {
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    let mut nothing = SendAncillaryBuffer::default();
+    match rustix::io::retry_on_intr(|| rustix::net::sendmsg(&socket, parts, &mut nothing, flags)) {
+        Ok(_) => Ok(true),
+        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::NOBUFS) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Waits for the next message, which stays where it is: its length, 0 at the
 /// end.
 ///

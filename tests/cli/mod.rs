@@ -1,5 +1,6 @@
 //! The command line, end to end: one file a verb.
 
+mod attach;
 mod cp;
 mod diff;
 mod events;

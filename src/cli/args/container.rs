@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use crate::engine::options::environment::EnvironmentOption;
 use crate::engine::options::hostname::Hostname;
 use crate::engine::options::isolation::IsolationOptions;
+use crate::engine::options::log::{LogDriver, LogOption};
 use crate::engine::options::mount::{MountOption, parse_mount, parse_tmpfs, parse_volume};
 use crate::engine::options::network::NetworkMode;
 use crate::engine::options::security::SecurityOption;
@@ -19,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::id::ContainerName;
 use crate::runtime::capability::Selection;
 
+use super::attach::{Attach, ClientFlags};
 use super::container_filter::parse_ps_filter;
 use super::copy::{Copy, Diff};
 use super::exec::{Exec, Top};
@@ -32,6 +34,7 @@ use super::resources::NewResources;
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum ContainerVerb {
     Run(Box<Run>),
+    Attach(Attach),
     Exec(Exec),
     Top(Top),
     Create(Box<Create>),
@@ -187,6 +190,12 @@ pub(in crate::cli) struct NewContainer {
     /// How long stop waits before it kills; 10 without it, -1 for ever
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub stop_timeout: Option<i64>,
+    /// Where its output is kept: json-file, or none
+    #[arg(long, value_name = "DRIVER", default_value = "json-file", hide_default_value = true)]
+    pub log_driver: LogDriver,
+    /// Limit its log: max-size=SIZE, max-file=NUMBER
+    #[arg(long, value_name = "OPTION")]
+    pub log_opt: Vec<LogOption>,
     #[command(flatten)]
     pub container: Container,
     #[command(flatten)]
@@ -210,6 +219,8 @@ pub(in crate::cli) struct Run {
     /// Leave it running, and print its ID
     #[arg(short, long)]
     pub detach: bool,
+    #[command(flatten)]
+    pub client: ClientFlags,
     #[command(flatten)]
     pub new: NewContainer,
 }

@@ -6,6 +6,7 @@ use crate::engine::ContainerFilter;
 use crate::engine::options::signal::Signal;
 use crate::id::ContainerName;
 
+use super::attach::ClientFlags;
 use super::container_filter::parse_prune_filter;
 
 /// Start containers
@@ -22,6 +23,8 @@ pub(in crate::cli) struct Start {
     /// As -a, and let the command read stdin
     #[arg(short, long)]
     pub interactive: bool,
+    #[command(flatten)]
+    pub client: ClientFlags,
 }
 
 /// Stop containers that run

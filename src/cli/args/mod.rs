@@ -1,6 +1,7 @@
 //! What can be typed. Values become types of the engine's here. One file for
 //! the verbs of a kind; their work is in `command`.
 
+pub(super) mod attach;
 pub(super) mod container;
 mod container_filter;
 pub(super) mod copy;
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use attach::Attach;
 use container::{ContainerVerb, Create, Port, Ps, Run};
 use copy::{Copy, Diff};
 use events::{Events, SystemVerb};
@@ -82,6 +84,7 @@ pub(super) enum Verb {
     Volume(VolumeVerb),
     Shell(Box<Shell>),
     Run(Box<Run>),
+    Attach(Attach),
     Exec(Exec),
     Top(Top),
     Create(Box<Create>),

@@ -6,14 +6,15 @@ use crate::engine::Engine;
 use crate::error::Result;
 
 use super::{
-    cp, create, diff, exec, export, inspect, kill, logs, port, prune, ps, rename, restart, rm, run,
-    start, stop, top, wait,
+    attach, cp, create, diff, exec, export, inspect, kill, logs, port, prune, ps, rename, restart,
+    rm, run, start, stop, top, wait,
 };
 
 /// Does what the verb says.
 pub(in crate::cli) fn run(engine: &Engine, verb: ContainerVerb) -> Result<i32> {
     match verb {
         ContainerVerb::Run(arguments) => run::run(engine, *arguments),
+        ContainerVerb::Attach(arguments) => attach::run(engine, &arguments),
         ContainerVerb::Exec(arguments) => exec::run(engine, arguments),
         ContainerVerb::Top(arguments) => top::run(engine, &arguments),
         ContainerVerb::Create(arguments) => create::run(engine, *arguments),

@@ -1,6 +1,7 @@
 //! One file a verb: from what was typed to the engine's request, and from its
 //! answer to text and exit status.
 
+pub(super) mod attach;
 pub(super) mod container;
 pub(super) mod cp;
 pub(super) mod create;

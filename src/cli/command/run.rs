@@ -2,13 +2,15 @@
 
 use crate::cli::args::container::{NewContainer, Run};
 use crate::cli::exit;
+use crate::engine::options::log::LogSpec;
 use crate::engine::{Ended, Engine, Launched, LifecycleOptions, RunRequest, Terminal};
 use crate::error::{Error, Result};
-use crate::monitor;
+use crate::monitor::{self, ClientOptions};
 
 /// Runs the command; the status is its own. In the background, prints the ID.
 pub(in crate::cli) fn run(engine: &Engine, run: Run) -> Result<i32> {
-    let request = request(run.new);
+    let mut request = request(run.new)?;
+    request.lifecycle.client = run.client.options();
     if run.detach {
         return Ok(match engine.run_detached(&request)? {
             Launched::Running(id) => exit::data(&format!("{id}\n")),
@@ -26,7 +28,11 @@ pub(in crate::cli) fn run(engine: &Engine, run: Run) -> Result<i32> {
 }
 
 /// The engine's form of what was typed.
-pub(super) fn request(new: NewContainer) -> RunRequest {
+///
+/// # Errors
+/// `Invalid` for options that do not go together.
+pub(super) fn request(new: NewContainer) -> Result<RunRequest> {
+    let log = LogSpec::new(new.log_driver, &new.log_opt)?;
     let terminal = match (new.tty, new.interactive) {
         (false, false) => Terminal::NoInput,
         (false, true) => Terminal::Inherit,
@@ -37,7 +43,7 @@ pub(super) fn request(new: NewContainer) -> RunRequest {
     let mut options = new.container.into_options(new.hostname);
     options.mounts.extend(new.mount);
     options.isolation = new.isolation.into_options();
-    RunRequest {
+    Ok(RunRequest {
         image: words.next().unwrap_or_default(),
         command: words.collect(),
         entrypoint: new.entrypoint,
@@ -54,6 +60,8 @@ pub(super) fn request(new: NewContainer) -> RunRequest {
             cid_file: new.cidfile,
             volumes_from: new.volumes_from,
             auto_remove: false,
+            log,
+            client: ClientOptions::default(),
         },
-    }
+    })
 }

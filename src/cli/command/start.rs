@@ -10,7 +10,7 @@ use super::each::each;
 /// Starts the containers; attached to one, the status is its own.
 pub(in crate::cli) fn run(engine: &Engine, start: &Start) -> Result<i32> {
     if !start.attach && !start.interactive {
-        return Ok(each(&start.containers, |name| running(engine.start(name, Attach::Detached)?)));
+        return Ok(each(&start.containers, |name| running(engine.start(name, &Attach::Detached)?)));
     }
     let [name] = start.containers.as_slice() else {
         return Err(Error::invalid("you cannot start and attach multiple containers at once")
@@ -20,8 +20,9 @@ pub(in crate::cli) fn run(engine: &Engine, start: &Start) -> Result<i32> {
         return Err(Error::invalid("the input device is not a TTY")
             .hint("leave -i out where stdin is a pipe or a file"));
     }
-    let attach = if start.interactive { Attach::Full } else { Attach::Output };
-    match engine.start(name, attach)? {
+    let client = start.client.options();
+    let attach = if start.interactive { Attach::Full(client) } else { Attach::Output(client) };
+    match engine.start(name, &attach)? {
         StartedContainer::Ended(Ended::Exited(status)) => Ok(status),
         other => running(other).map(|()| 0),
     }

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Kind, Result};
 use crate::fs::{self, Dir, Timestamp};
 use crate::id::{ContainerId, ContainerName};
-use crate::monitor::FailedStage;
+use crate::monitor::{ClientOptions, FailedStage};
 use crate::oci::ExecParameters;
 use crate::platform::Platform;
 use crate::runtime::source;
 use crate::store::{ContainerRecord, ContainerState, ImageRecord, VolumeHolder, random_name};
 
 use super::super::launch::{Prepared, check_platform, open_root};
+use super::super::options::log::LogSpec;
 use super::super::options::mount::MountKind;
 use super::super::options::signal::Signal;
 use super::super::request::{ContainerRequest, MountRequest, Rootfs};
@@ -41,6 +42,11 @@ pub struct LifecycleOptions {
     pub volumes_from: Vec<VolumesFrom>,
     /// A container that is kept is removed when it ends.
     pub auto_remove: bool,
+    /// `--log-driver` and `--log-opt`. What is not kept has no log, whatever
+    /// it may be.
+    pub log: LogSpec,
+    /// How this process behaves while it is attached.
+    pub client: ClientOptions,
 }
 
 /// What became of a container that was started in the background.
@@ -81,10 +87,11 @@ impl Engine {
     /// # Errors
     /// As [`Engine::create`], and what kept it from being started at all.
     pub fn run_detached(&self, request: &RunRequest) -> Result<Launched> {
-        let (container, options) = self.kept_container(request)?;
+        let (mut container, options) = self.kept_container(request)?;
+        container.input_stays_open = true;
         let prepared = self.prepare(&container, &options)?;
         let id = prepared.running.id.clone();
-        Ok(match self.begin(prepared, &container, Attach::Detached)? {
+        Ok(match self.begin(prepared, &container, &Attach::Detached)? {
             Ok(client) => {
                 client.leave();
                 Launched::Running(id)
@@ -177,6 +184,7 @@ impl Engine {
             stop_signal: options.stop_signal.or_else(|| config.stop_signal.parse().ok()),
             stop_timeout: options.stop_timeout,
             auto_remove: options.auto_remove,
+            log: options.log,
             platform: platform.clone(),
             ..KeptSpec::default()
         };
@@ -212,6 +220,7 @@ impl Engine {
                 mount: store.container_mount(&new.id)?,
                 path: store.container_path(&new.id),
                 auto_remove: new.spec.auto_remove,
+                log: new.spec.log,
             });
         }
         let snapshot = match &request.rootfs {

@@ -18,6 +18,7 @@ use crate::store::{ContainerState, EphemeralSnapshot, Event, Store};
 use crate::sys::process;
 
 use super::super::limits;
+use super::super::options::log::LogSpec;
 use super::super::options::signal::Signal;
 use super::super::running::{Running, RunningFile};
 
@@ -40,6 +41,8 @@ pub(in crate::engine) enum Place {
         path: PathBuf,
         /// Whether it is removed when it ends.
         auto_remove: bool,
+        /// Its log.
+        log: LogSpec,
     },
 }
 

@@ -15,6 +15,7 @@ use crate::platform::Platform;
 use crate::store::ContainerRecord;
 
 use super::super::Settings;
+use super::super::options::log::LogSpec;
 use super::super::options::security::SeccompOption;
 use super::super::options::signal::Signal;
 use super::super::request::ContainerRequest;
@@ -39,6 +40,8 @@ pub(in crate::engine) struct KeptSpec {
     pub stop_timeout: Option<i64>,
     /// `--rm`: it goes when it ends.
     pub auto_remove: bool,
+    /// Its log.
+    pub log: LogSpec,
     /// The platform of the image, which may have gone by the next start.
     pub platform: Option<Platform>,
     /// A [`ContainerRequest`]; null before containers could be started again.

@@ -1,8 +1,9 @@
 //! `start`: a container that exists runs again, as it was asked to be when it
 //! was made.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::id::ContainerId;
+use crate::monitor::{ClientInput, ClientOptions};
 use crate::store::ContainerRecord;
 
 use super::super::launch::{self, Prepared};
@@ -12,14 +13,31 @@ use super::keep::Place;
 use super::kept::KeptSpec;
 
 /// Who has a container's input and output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attach {
     /// Nobody.
     Detached,
-    /// This process has the output.
-    Output,
-    /// This process has both.
-    Full,
+    /// This process, like others, is shown the output.
+    Output(ClientOptions),
+    /// This process, like others, has both.
+    Full(ClientOptions),
+    /// This process alone has both, and takes the container along.
+    Direct,
+}
+
+impl Attach {
+    /// Whether this process's input reaches the container.
+    pub(in crate::engine) fn types(&self) -> bool {
+        matches!(self, Self::Full(_) | Self::Direct)
+    }
+
+    /// How this process is one client of several, if it is.
+    pub(in crate::engine) fn client(&self) -> Option<&ClientOptions> {
+        match self {
+            Self::Output(options) | Self::Full(options) => Some(options),
+            Self::Detached | Self::Direct => None,
+        }
+    }
 }
 
 /// What became of a start.
@@ -32,38 +50,49 @@ pub enum StartedContainer {
 }
 
 impl Engine {
-    /// Starts the container `name`. One that runs is success, where nobody
-    /// wants to be attached.
+    /// Starts the container `name`. To one that runs this process attaches, if
+    /// it is to be attached at all.
     ///
     /// # Errors
     /// `NotFound`; `InUse` if somebody removes it; `Unsupported` for one that
     /// an older envbox made; what kept it from being started at all.
-    pub fn start(&self, name: &str, attach: Attach) -> Result<StartedContainer> {
+    pub fn start(&self, name: &str, attach: &Attach) -> Result<StartedContainer> {
         self.host()?;
         let found = self.find_container(name)?;
         if found.running.is_some() {
-            return already_running(found.id, name, attach);
+            return self.already_running(&found.id, name, attach);
         }
         let record = found.record.ok_or_else(|| super::no_such_container(name))?;
-        let (prepared, mut request) = match self.prepare_again(&record) {
+        let (prepared, request) = match self.prepare_again(&record) {
             Ok(prepared) => prepared,
             // Somebody else was quicker.
             Err(error) if error.kind() == Kind::InUse && self.runs(&record.id)? => {
-                return already_running(record.id, name, attach);
+                return self.already_running(&record.id, name, attach);
             }
             Err(error) => return Err(error),
         };
-        if attach == Attach::Output {
-            request.terminal = without_input(request.terminal);
-        }
         let begun = self.begin(prepared, &request, attach)?;
         match begun {
-            Ok(client) if attach == Attach::Detached => {
+            Ok(client) if *attach == Attach::Detached => {
                 client.leave();
                 Ok(StartedContainer::Running(record.id))
             }
             begun => launch::wait(begun).map(StartedContainer::Ended),
         }
+    }
+
+    fn already_running(
+        &self,
+        id: &ContainerId,
+        name: &str,
+        attach: &Attach,
+    ) -> Result<StartedContainer> {
+        let Some(options) = attach.client() else {
+            return Ok(StartedContainer::Running(id.clone()));
+        };
+        let input = if attach.types() { ClientInput::Typed } else { ClientInput::None };
+        let options = ClientOptions { input, ..options.clone() };
+        self.attach_to(id, name, options).map(StartedContainer::Ended)
     }
 
     /// Whether the container `name` was made with a terminal, and reads input.
@@ -96,25 +125,9 @@ impl Engine {
             mount,
             path: store.container_path(&record.id),
             auto_remove: spec.auto_remove,
+            log: spec.log,
         };
         let running = spec.claimed((&record.id, &record.name), Some(record.image));
         Ok((Prepared { place, claim, running, platform: spec.platform }, request))
-    }
-}
-
-fn already_running(id: ContainerId, name: &str, attach: Attach) -> Result<StartedContainer> {
-    match attach {
-        Attach::Detached => Ok(StartedContainer::Running(id)),
-        Attach::Output | Attach::Full => {
-            Err(Error::unsupported(format!("container {name} is running: nobody can attach to it"))
-                .hint(format!("read what it prints: envbox logs -f {name}")))
-        }
-    }
-}
-
-fn without_input(terminal: Terminal) -> Terminal {
-    match terminal {
-        Terminal::Inherit | Terminal::NoInput => Terminal::NoInput,
-        Terminal::New | Terminal::NewNoInput => Terminal::NewNoInput,
     }
 }

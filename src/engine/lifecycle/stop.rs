@@ -97,7 +97,7 @@ impl Engine {
         };
         KeptSpec::of(record).request(name)?;
         self.stop(record.id.as_str(), options)?;
-        let started = self.start(record.id.as_str(), Attach::Detached)?;
+        let started = self.start(record.id.as_str(), &Attach::Detached)?;
         if let (StartedContainer::Running(_), Some(running)) = (&started, self.running(&found)?) {
             self.tell(&running, "restart");
         }

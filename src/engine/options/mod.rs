@@ -13,6 +13,7 @@ pub mod environment;
 pub mod extra_host;
 pub mod hostname;
 pub mod isolation;
+pub mod log;
 pub mod mount;
 pub mod namespace;
 pub mod network;

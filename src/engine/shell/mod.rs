@@ -143,6 +143,7 @@ impl Engine {
             hostname: Some(hostname.map_or_else(|| HOSTNAME.parse(), Ok)?),
             network: options.network.unwrap_or(profile.shell.network).into(),
             terminal: if request.terminal { Terminal::New } else { Terminal::Inherit },
+            input_stays_open: false,
             init: profile.shell.init,
             read_only: options.read_only,
             limits: options.limits(&profile.limits),

@@ -1,0 +1,46 @@
+//! `envbox attach`: this process becomes a client of a container that runs.
+
+use crate::error::{Error, Kind, Result};
+use crate::id::ContainerId;
+use crate::monitor::{Client, ClientOptions};
+
+use super::launch::wait;
+use super::{Ended, Engine, running};
+
+impl Engine {
+    /// Attaches to the container `name` (a name, an ID or the beginning of
+    /// one), from now on, until it ends or this process leaves it.
+    ///
+    /// # Errors
+    /// `NotFound`; `InUse` for one that does not run; `Invalid` for a
+    /// terminal's input that comes from none; `Unsupported` for one that has
+    /// its caller's descriptors; `Unavailable` if its monitor dies.
+    pub fn attach(&self, name: &str, options: ClientOptions) -> Result<Ended> {
+        let found = self.find_container(name)?;
+        if found.running.is_none() {
+            return Err(stopped(name));
+        }
+        self.attach_to(&found.id, name, options)
+    }
+
+    pub(super) fn attach_to(
+        &self,
+        id: &ContainerId,
+        name: &str,
+        options: ClientOptions,
+    ) -> Result<Ended> {
+        let control = running::connect(&self.settings.store.run, id)?;
+        let control = control.ok_or_else(|| stopped(name))?;
+        if let Some(store) = self.existing_store()? {
+            store.close_database();
+        }
+        let client = Client::attach(control, options).map_err(|failure| failure.into_error())?;
+        wait(Ok(client))
+    }
+}
+
+/// docker's words.
+fn stopped(name: &str) -> Error {
+    Error::new(Kind::InUse, "you cannot attach to a stopped container, start it first")
+        .hint(format!("envbox start -a {name}"))
+}
