@@ -137,7 +137,6 @@ mod tests {
             "net.//.kernel.core_pattern=|/x",
             "net/../kernel/core_pattern=|/x",
             "net./.x=1",
-            "net.ipv4//=1",
             "/net/x=1",
             "net.a\0=1",
             "net.a=1\n2",
