@@ -7,8 +7,9 @@ use crate::harness::{for_everyone, process::children};
 /// So many commands are killed, or are on their way when others are.
 const KILLS: usize = 500;
 
-/// The names that containers take from each other.
-const NAMES: [&str; 5] = ["c1", "c2", "c3", "c4", "c5"];
+/// The names that containers take from each other: none is the beginning of an
+/// ID, by which a witness could be meant.
+const NAMES: [&str; 5] = ["k1", "k2", "k3", "k4", "k5"];
 
 /// Who is killed.
 #[derive(Clone, Copy, Debug)]
