@@ -7,8 +7,9 @@ use crate::harness::{for_everyone, process::children};
 /// So many commands are killed, or are on their way when others are.
 const KILLS: usize = 500;
 
-/// The names that containers take from each other.
-const NAMES: [&str; 5] = ["c1", "c2", "c3", "c4", "c5"];
+/// The names that containers take from each other: none is the beginning of an
+/// ID, by which a witness could be meant.
+const NAMES: [&str; 5] = ["k1", "k2", "k3", "k4", "k5"];
 
 /// Who is killed.
 #[derive(Clone, Copy, Debug)]
@@ -104,7 +105,10 @@ fn expect_inspected(room: &Room, random: &mut Random) {
     if answer.status == Some(0) {
         let found: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
         assert!(found[0]["Name"].is_string(), "{answer}");
-        assert_eq!(found[0]["State"]["Status"], state.as_str(), "{answer}");
+        let said = found[0]["State"]["Status"].as_str().unwrap();
+        // Some end by themselves, between the list and this.
+        let ended = state == "running" && said == "exited";
+        assert!(said == state || ended, "listed as {state}: {answer}");
     } else {
         assert!(answer.stderr.contains("no such"), "{answer}");
     }
