@@ -6,8 +6,8 @@ use crate::engine::Engine;
 use crate::error::Result;
 
 use super::{
-    attach, cp, create, diff, exec, export, inspect, kill, logs, prune, ps, rename, restart, rm, run,
-    start, stop, top, wait,
+    attach, cp, create, diff, exec, export, inspect, kill, logs, prune, ps, rename, restart, rm,
+    run, start, stop, top, wait,
 };
 
 /// Does what the verb says.
