@@ -81,7 +81,7 @@ impl Engine {
             if request.keep { Attach::Full(options.client.clone()) } else { Attach::Direct };
         if attach == Attach::Direct && options.client != ClientOptions::default() {
             return Err(Error::unsupported("a container with --rm goes with its client")
-                .hint("leave --rm out, or --sig-proxy, --detach-keys and --attach"));
+                .hint("leave --rm out, or --sig-proxy and --detach-keys"));
         }
         let prepared = self.prepare(request, options)?;
         wait(self.begin(prepared, request, &attach)?)

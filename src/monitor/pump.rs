@@ -15,7 +15,7 @@ use super::detach_keys::KeyFilter;
 
 /// Input that the container has not taken yet is held up to here; then the
 /// user's keys wait in the terminal.
-const MAX_PENDING: usize = 4096;
+const MAX_PENDING: usize = 32 * 1024;
 
 /// Whether there can be more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -130,7 +130,8 @@ mod tests {
     #[test]
     fn both_ways_make_the_same_mount() {
         if !rustix::process::geteuid().is_root() {
-            println!("skipped: both_ways_make_the_same_mount: mounting is for root");
+            let line = b"\nskipped: both_ways_make_the_same_mount: mounting is for root\n";
+            std::io::Write::write_all(&mut std::io::stdout(), line).unwrap();
             return;
         }
         // The working directory of this thread alone.

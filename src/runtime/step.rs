@@ -204,14 +204,8 @@ impl Step {
             }
             Self::Mask(path) => mask(progress.rootfs()?, path),
             Self::ReadOnly(path) => make_read_only(progress.rootfs()?, path),
-            Self::WorkingDirectory(path) => {
-                let dir = progress.rootfs()?.ensure_dir(path);
-                rustix::process::fchdir(dir.map_err(|error| errno_of_chain(&error))?)
-            }
-            Self::EnterDirectory(path) => {
-                let dir = progress.rootfs()?.locate(path);
-                rustix::process::fchdir(dir.map_err(|error| errno_of_chain(&error))?)
-            }
+            Self::WorkingDirectory(path) => enter_directory(progress.rootfs()?.ensure_dir(path)),
+            Self::EnterDirectory(path) => enter_directory(progress.rootfs()?.locate(path)),
             Self::PivotRoot => pivot_root(progress.rootfs()?),
             Self::ReadOnlyRoot => {
                 let root = progress.rootfs()?.root();
@@ -234,6 +228,10 @@ impl Step {
             }
         }
     }
+}
+
+fn enter_directory(directory: crate::error::Result<impl AsFd>) -> Result<(), Errno> {
+    rustix::process::fchdir(directory.map_err(|error| errno_of_chain(&error))?)
 }
 
 /// A namespace has the cgroup as its root that its maker is in then

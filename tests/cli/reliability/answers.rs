@@ -49,7 +49,6 @@ for_everyone! {
         running(room, "web");
         says(room, &["start", "web"], "web");
         fails(room, &["rm", "web"], 1, "cannot remove container \"web\"").warns("envbox rm -f web");
-        fails(room, &["start", "-a", "web"], 1, "is running");
         says(room, &["stop", "web"], "web");
         says(room, &["wait", "web"], "7");
         says(room, &["rm", "-f", "web"], "web");
