@@ -80,9 +80,13 @@ impl Engine {
                 record: Some(record),
             }),
             Err(error) if error.kind() == Kind::NotFound => {
+                // Once more: it may have been removed between the two looks, or
+                // be about to get another name.
+                let running = running::list(&self.settings.store.run)?;
                 let found = running::named(running, text)?.ok_or(error)?;
+                let record = self.existing_store()?.map(|store| store.container(found.id.as_str()));
                 Ok(Found {
-                    record: None,
+                    record: record.and_then(Result::ok),
                     id: found.id.clone(),
                     name: found.name.clone(),
                     running: Some(found),
