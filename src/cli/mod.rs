@@ -55,6 +55,7 @@ fn perform(arguments: &[OsString]) -> Option<i32> {
         Verb::Run(run) => command::run::run(&engine, *run),
         Verb::Attach(attach) => command::attach::run(&engine, &attach),
         Verb::Exec(exec) => command::exec::run(&engine, exec),
+        Verb::Stats(stats) => command::stats::run(&engine, &stats),
         Verb::Top(top) => command::top::run(&engine, &top),
         Verb::Create(create) => command::create::run(&engine, *create),
         Verb::Start(start) => command::start::run(&engine, &start),

@@ -35,6 +35,7 @@ mod running;
 mod save;
 mod settings;
 mod shell;
+mod stats;
 mod tag;
 mod tar_output;
 mod top;
@@ -71,6 +72,7 @@ pub use run::RunRequest;
 pub use save::SaveTarget;
 pub use settings::Settings;
 pub use shell::ShellRequest;
+pub use stats::{ContainerUse, Measured};
 pub use tar_output::TarOutput;
 pub use top::{PrintedProcesses, ProcessSummary};
 pub use volumes::{

@@ -76,6 +76,41 @@ for_everyone! {
         assert_eq!(groups(id), Vec::<PathBuf>::new());
     }
 
+    fn stats_shows_what_is_used(room) {
+        base(room);
+        room.envbox(&["create", "--name", "new", "base", "true"]).succeeds();
+        let stats = |words: &[&str]| {
+            room.envbox(&[&["stats", "--no-stream"], words].concat())
+        };
+        let header = stats(&[]).succeeds().stdout();
+        for title in ["CONTAINER ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "PIDS"] {
+            assert!(header.contains(title), "{header}");
+        }
+        assert_eq!(header.lines().count(), 1);
+        let unknown = "new -- --\n";
+        let fields = "{{.Name}} {{.CPUPerc}} {{.PIDs}}";
+        stats(&["-a", "--format", fields]).succeeds().says(unknown);
+        stats(&["none"]).exits(1).warns("no such container: none");
+        if !has_groups(room) {
+            let line = "echo ready; exec sleep 1000";
+            room.envbox(&["run", "-d", "--name", "web", "base", "sh", "-c", line]).succeeds();
+            stats(&["web", "--format", fields]).succeeds().warns("has no cgroup").says("web -- --");
+            room.envbox(&["rm", "-f", "web"]).succeeds();
+            return;
+        }
+        let line = "while :; do :; done";
+        let words = ["run", "-d", "--name", "web", "-m", "64m", "base", "sh", "-c", line];
+        room.envbox(&words).succeeds();
+        let found = stats(&["--format", "json"]).succeeds().json();
+        assert_eq!(found["Name"], "web");
+        assert_eq!(found["PIDs"], "1");
+        let memory = found["MemUsage"].as_str().unwrap();
+        assert!(memory.ends_with(" / 64MiB"), "{memory}");
+        let processor = found["CPUPerc"].as_str().unwrap().trim_end_matches('%');
+        assert!(processor.parse::<f64>().unwrap() > 1.0, "{processor}");
+        room.envbox(&["rm", "-f", "web"]).succeeds();
+    }
+
     fn a_killed_monitor_leaves_no_group_to_the_next_command(room) {
         base(room);
         if !has_groups(room) {

@@ -29,6 +29,7 @@ use super::isolation::Isolation;
 use super::lifecycle::{Kill, Prune, Rename, Restart, Rm, Start, Stop, Wait};
 use super::logs::Logs;
 use super::resources::NewResources;
+use super::stats::Stats;
 
 /// The verbs on containers as docker groups them.
 #[derive(Debug, Subcommand)]
@@ -37,6 +38,7 @@ pub(in crate::cli) enum ContainerVerb {
     Attach(Attach),
     Exec(Exec),
     Top(Top),
+    Stats(Stats),
     Create(Box<Create>),
     Start(Start),
     Stop(Stop),

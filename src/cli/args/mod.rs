@@ -17,6 +17,7 @@ pub(super) mod lifecycle;
 pub(super) mod logs;
 pub(super) mod resources;
 pub(super) mod shell;
+pub(super) mod stats;
 mod until;
 pub(super) mod volume;
 
@@ -35,6 +36,7 @@ use import::Import;
 use lifecycle::{Kill, Rename, Restart, Rm, Start, Stop, Wait};
 use logs::Logs;
 use shell::{Init, ProfileVerb, Shell};
+use stats::Stats;
 use volume::VolumeVerb;
 
 const COMPLETION_HELP: &str = "For bash:  envbox completion bash \
@@ -87,6 +89,7 @@ pub(super) enum Verb {
     Attach(Attach),
     Exec(Exec),
     Top(Top),
+    Stats(Stats),
     Create(Box<Create>),
     Start(Start),
     Stop(Stop),

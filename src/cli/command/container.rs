@@ -7,7 +7,7 @@ use crate::error::Result;
 
 use super::{
     attach, cp, create, diff, exec, export, inspect, kill, logs, port, prune, ps, rename, restart,
-    rm, run, start, stop, top, wait,
+    rm, run, start, stats, stop, top, wait,
 };
 
 /// Does what the verb says.
@@ -16,6 +16,7 @@ pub(in crate::cli) fn run(engine: &Engine, verb: ContainerVerb) -> Result<i32> {
         ContainerVerb::Run(arguments) => run::run(engine, *arguments),
         ContainerVerb::Attach(arguments) => attach::run(engine, &arguments),
         ContainerVerb::Exec(arguments) => exec::run(engine, arguments),
+        ContainerVerb::Stats(arguments) => stats::run(engine, &arguments),
         ContainerVerb::Top(arguments) => top::run(engine, &arguments),
         ContainerVerb::Create(arguments) => create::run(engine, *arguments),
         ContainerVerb::Start(arguments) => start::run(engine, &arguments),

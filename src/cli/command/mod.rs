@@ -30,6 +30,7 @@ pub(super) mod run;
 pub(super) mod save;
 pub(super) mod shell;
 pub(super) mod start;
+pub(super) mod stats;
 pub(super) mod stop;
 pub(super) mod tag;
 pub(super) mod top;

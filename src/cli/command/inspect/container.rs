@@ -2,6 +2,7 @@
 //! asked to be, what it does, and what it has. A field whose value nobody knows
 //! is left out.
 
+mod given;
 mod host;
 mod network;
 mod parameters;

@@ -11,6 +11,7 @@ use crate::engine::options::ulimit::Bound;
 use crate::engine::{ContainerDetails, ContainerRequest, MountOrigin, MountPoint};
 use crate::runtime::capability::CapabilitySet;
 
+use super::given::Given;
 use super::network;
 
 /// The fields in docker's order.
@@ -32,6 +33,8 @@ pub(super) struct Host {
     mounts: Option<Vec<Asked>>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     init: bool,
+    #[serde(flatten)]
+    given: Given,
 }
 
 #[derive(Serialize)]
@@ -79,6 +82,7 @@ impl Host {
             ),
             mounts: some(of(MountOrigin::Mount).map(Asked::new).collect()),
             init: request.init,
+            given: Given::new(request),
         }
     }
 }

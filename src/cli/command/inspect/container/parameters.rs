@@ -29,7 +29,7 @@ pub(super) struct Parameters {
 #[serde(rename_all = "PascalCase")]
 struct Process {
     hostname: String,
-    domainname: &'static str,
+    domainname: String,
     user: String,
     tty: bool,
     open_stdin: bool,
@@ -75,7 +75,11 @@ impl Process {
                 Some(name) => name.as_str().to_owned(),
                 None => container.summary.id.short().to_owned(),
             },
-            domainname: "",
+            domainname: request
+                .isolation
+                .domain
+                .as_ref()
+                .map_or_else(String::new, |name| name.to_string()),
             user: request.user.to_string(),
             tty: request.terminal.is_new(),
             open_stdin: matches!(request.terminal, Terminal::Inherit | Terminal::New),
