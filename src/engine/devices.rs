@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::fs::{self, FileKind};
 use crate::runtime::idmap::UserNamespace;
 use crate::runtime::source::DEVICES;
@@ -77,7 +77,11 @@ fn collect(folder: &Path, target: &Path, devices: &mut Vec<DeviceSpec>) -> Resul
         }
         let (source, target): (PathBuf, PathBuf) = (folder.join(&name), target.join(&name));
         match fs::link_metadata(&source)?.map(|found| found.kind) {
-            Some(FileKind::Directory) => collect(&source, &target, devices)?,
+            Some(FileKind::Directory) => match collect(&source, &target, devices) {
+                // What the caller may not look into the container gets no more.
+                Err(error) if error.kind() == Kind::Denied => {}
+                other => other?,
+            },
             Some(kind) if kind.is_device() => devices.push(DeviceSpec { source, target }),
             _ => {}
         }

@@ -25,6 +25,9 @@ use super::kept::KeptSpec;
 use super::label::{self, Label};
 use super::start::Attach;
 
+/// How many names are drawn at most.
+const DRAWS: u32 = 16;
+
 /// What a container is told beside what is run in it.
 #[derive(Clone, Debug, Default)]
 pub struct LifecycleOptions {
@@ -75,8 +78,12 @@ impl Engine {
     /// `--cidfile` is taken.
     pub fn create(&self, request: &RunRequest) -> Result<ContainerId> {
         let (container, options) = self.kept_container(request)?;
-        let new = self.new_container(&container, &options)?;
-        let place = self.place(&new, &container)?;
+        self.check_cid(&options)?;
+        let (new, place) = drawn_anew(&container, || {
+            let new = self.new_container(&container, &options)?;
+            let place = self.place(&new, &container)?;
+            Ok((new, place))
+        })?;
         self.attach_volumes(&new, &place, &container)?;
         self.write_cid(&options, &new.id)?;
         Ok(new.id)
@@ -131,6 +138,22 @@ impl Engine {
         request: &ContainerRequest,
         options: &LifecycleOptions,
     ) -> Result<Prepared> {
+        self.check_cid(options)?;
+        let prepared = drawn_anew(request, || self.prepare_new(request, options))?;
+        match self.write_cid(options, &prepared.running.id) {
+            Ok(()) => Ok(prepared),
+            Err(error) => {
+                prepared.claim.remove()?;
+                Err(error)
+            }
+        }
+    }
+
+    fn prepare_new(
+        &self,
+        request: &ContainerRequest,
+        options: &LifecycleOptions,
+    ) -> Result<Prepared> {
         let new = self.new_container(request, options)?;
         let image = new.image.as_ref().map(|image| image.id);
         let mut running = new.spec.claimed((&new.id, &new.name), image);
@@ -140,10 +163,7 @@ impl Engine {
             running.spec = spec.and_then(|spec| spec.to_json()).unwrap_or_default();
         }
         let claim = RunningFile::claim(&self.settings.store.run, &running)?;
-        let placed = self
-            .place(&new, request)
-            .and_then(|place| self.write_cid(options, &new.id).map(|()| place));
-        match placed {
+        match self.place(&new, request) {
             Ok(place) => {
                 let claim = match &place {
                     Place::Kept { path, .. } => claim.holding(path, &new.name)?,
@@ -162,7 +182,6 @@ impl Engine {
         let host = *self.host()?;
         let name = self.name(request)?;
         self.tell_single_id(host.has_single_id())?;
-        self.check_cid(options)?;
         let image = match &request.rootfs {
             Rootfs::Image(name) => Some(self.image(name)?),
             Rootfs::Directory(_) => None,
@@ -264,6 +283,18 @@ impl Engine {
         std::io::Write::write_all(&mut file, id.as_str().as_bytes())
             .map_err(|error| Error::io("write", &path, error))
     }
+}
+
+/// What `make` makes; again, where somebody else took the name that was drawn
+/// before it was used.
+fn drawn_anew<T>(request: &ContainerRequest, make: impl Fn() -> Result<T>) -> Result<T> {
+    for _ in 1..DRAWS {
+        match make() {
+            Err(error) if request.name.is_none() && error.kind() == Kind::AlreadyExists => {}
+            other => return other,
+        }
+    }
+    make()
 }
 
 fn cid_taken(file: &Path) -> Error {
