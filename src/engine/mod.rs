@@ -28,6 +28,7 @@ pub mod options;
 pub mod profile;
 mod profiles;
 pub mod project;
+mod reader;
 mod remove_image;
 mod request;
 mod run;

@@ -14,7 +14,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, TransactionBehavior};
 
 use crate::error::{Error, Kind, Result};
-use crate::fs::Timestamp;
+use crate::fs::{self, Timestamp};
 
 /// "envb": what file(1) and SQLite tell the file by.
 const APPLICATION_ID: i32 = 0x656e_7662;
@@ -22,10 +22,14 @@ const APPLICATION_ID: i32 = 0x656e_7662;
 /// How long a command waits for another one's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// After how many pages the log is copied into the file. Nobody does that on
-/// close, so the first opener reads the whole log: with SQLite's thousand
-/// pages that took most of the time in which `run` finds its image.
-const CHECKPOINT_PAGES: i32 = 100;
+/// The size in bytes from which on the log is copied into the file and emptied,
+/// a hundred pages. Nobody does that on close, so the first opener reads the
+/// whole log: with SQLite's thousand pages that took most of the time in which
+/// `run` finds its image.
+const MAX_LOG: u64 = 100 * 4096;
+
+/// The log's file, beside the database's.
+const LOG: &str = "envbox.db-wal";
 
 /// The scripts that lead from an empty file to the newest schema; the number
 /// of those that ran is the file's `user_version`.
@@ -98,7 +102,8 @@ impl Database {
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
             connection.pragma_update(None, "synchronous", "NORMAL")?;
-            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+            // See `shorten_log`.
+            connection.pragma_update(None, "wal_autocheckpoint", 0)?;
             if is_on_network(path) {
                 set_journal(&connection, "DELETE")?;
             } else if create {
@@ -188,7 +193,27 @@ impl Database {
             transaction.commit()?;
             Ok(value)
         };
-        run().map_err(|failure| self.explain(doing, failure))
+        let value = run().map_err(|failure| self.explain(doing, failure))?;
+        self.shorten_log();
+        Ok(value)
+    }
+
+    /// Copies the log into the file and empties it, where it has grown. SQLite's
+    /// own way does not empty it, which the next transaction of the same process
+    /// does; most of ours have but one, and whoever opens the database alone
+    /// does not know what was copied before (SQLite, "WAL-mode File Format",
+    /// "Recovery"): the log would grow with every command, and each would copy
+    /// all of it.
+    fn shorten_log(&self) {
+        let log = fs::metadata(&self.path.with_file_name(LOG));
+        if !log.is_ok_and(|found| found.is_some_and(|found| found.size > MAX_LOG)) {
+            return;
+        }
+        // Where somebody reads or writes just now, or the disk is full, the log
+        // stays: another command finds it longer still.
+        let _ = self.connection.busy_timeout(Duration::ZERO);
+        let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        let _ = self.connection.busy_timeout(BUSY_TIMEOUT);
     }
 
     fn explain(&self, doing: &str, failure: Failure) -> Error {
@@ -334,6 +359,41 @@ mod tests {
         drop(database);
         let wal = crate::fs::metadata(&path.with_file_name("envbox.db-wal")).unwrap();
         assert!(wal.is_some_and(|wal| wal.size > 0));
+    }
+
+    #[test]
+    fn the_log_stays_short_whoever_writes_alone() {
+        let (_room, path) = room();
+        Database::open(&path, true).unwrap().migrate_by(&["CREATE TABLE a (x);"]).unwrap();
+        let size = || {
+            let log = crate::fs::metadata(&path.with_file_name(LOG)).unwrap();
+            log.map_or(0, |log| log.size)
+        };
+        let write = |database: &Database| {
+            let insert = "INSERT INTO a VALUES (zeroblob(100000))";
+            database.write("write", |transaction| Ok(transaction.execute(insert, [])?)).unwrap();
+        };
+        for _ in 0..20 {
+            write(&Database::open(&path, false).unwrap());
+            assert!(size() < 2 * MAX_LOG, "{}", size());
+        }
+        // Who reads an older state keeps the log, and is not waited for.
+        let reader = Database::open(&path, false).unwrap();
+        reader
+            .read("read", |connection| {
+                let old = connection.unchecked_transaction()?;
+                let count = || old.query_row("SELECT count(*) FROM a", [], |row| row.get(0));
+                let before: i64 = count()?;
+                for _ in 0..10 {
+                    write(&Database::open(&path, false).unwrap());
+                }
+                assert!(size() > 2 * MAX_LOG);
+                assert_eq!(count()?, before);
+                Ok(())
+            })
+            .unwrap();
+        write(&Database::open(&path, false).unwrap());
+        assert_eq!(size(), 0);
     }
 
     #[test]

@@ -72,15 +72,9 @@ pub(in crate::cli) struct ContainerInspect {
     pub format: InspectFormatFlag,
 }
 
-/// The options that `run` and `shell` share.
+/// How a program in a container is started, by whichever verb.
 #[derive(Args, Debug)]
-pub(in crate::cli) struct Container {
-    /// Mount a directory or a volume: [SOURCE:]TARGET[:OPTIONS]
-    #[arg(short, long, value_name = "MOUNT", value_parser = parse_volume)]
-    pub volume: Vec<MountOption>,
-    /// Mount an empty file system in memory: TARGET[:OPTIONS]
-    #[arg(long, value_name = "MOUNT", value_parser = parse_tmpfs)]
-    pub tmpfs: Vec<MountOption>,
+pub(in crate::cli) struct Process {
     /// Set NAME=VALUE, or pass the caller's NAME on
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     pub env: Vec<EnvironmentOption>,
@@ -93,6 +87,19 @@ pub(in crate::cli) struct Container {
     /// Run as this user: NAME|UID[:GROUP|GID]
     #[arg(short, long, value_name = "USER")]
     pub user: Option<UserSpec>,
+}
+
+/// The options that `run` and `shell` share.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Container {
+    /// Mount a directory or a volume: [SOURCE:]TARGET[:OPTIONS]
+    #[arg(short, long, value_name = "MOUNT", value_parser = parse_volume)]
+    pub volume: Vec<MountOption>,
+    /// Mount an empty file system in memory: TARGET[:OPTIONS]
+    #[arg(long, value_name = "MOUNT", value_parser = parse_tmpfs)]
+    pub tmpfs: Vec<MountOption>,
+    #[command(flatten)]
+    pub process: Process,
     /// The network: none or host
     #[arg(long, visible_alias = "net", value_name = "NETWORK")]
     pub network: Option<NetworkMode>,
@@ -120,10 +127,10 @@ impl Container {
     /// way.
     pub fn into_options(self, hostname: Option<Hostname>) -> ContainerOptions {
         ContainerOptions {
-            environment_files: self.env_file,
-            environment: self.env,
-            working_directory: self.workdir,
-            user: self.user,
+            environment_files: self.process.env_file,
+            environment: self.process.env,
+            working_directory: self.process.workdir,
+            user: self.process.user,
             mounts: self.volume.into_iter().chain(self.tmpfs).collect(),
             network: self.network,
             hostname,

@@ -1,12 +1,9 @@
 //! What can be typed after the verbs on a container that runs: `envbox exec`
 //! and `envbox top`.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
-use crate::engine::options::environment::EnvironmentOption;
-use crate::engine::options::user::UserSpec;
+use super::container::Process;
 
 /// The statuses of exec (docker exec).
 const EXIT_STATUS: &str = "Exit status: the command's own; 128+N if signal N ended it; 1 if there \
@@ -40,18 +37,8 @@ pub(in crate::cli) struct Exec {
     /// Return once the command runs; it reads nothing, and its output is lost
     #[arg(short, long)]
     pub detach: bool,
-    /// Set NAME=VALUE, or pass the caller's NAME on
-    #[arg(short, long, value_name = "NAME[=VALUE]")]
-    pub env: Vec<EnvironmentOption>,
-    /// Read such lines from a file
-    #[arg(long, value_name = "FILE")]
-    pub env_file: Vec<PathBuf>,
-    /// Start in this directory of the container
-    #[arg(short, long, value_name = "DIRECTORY")]
-    pub workdir: Option<PathBuf>,
-    /// Run as this user: NAME|UID[:GROUP|GID]
-    #[arg(short, long, value_name = "USER")]
-    pub user: Option<UserSpec>,
+    #[command(flatten)]
+    pub process: Process,
     /// Give the command every capability
     #[arg(long)]
     pub privileged: bool,

@@ -6,7 +6,6 @@
 //! start. Nothing is visible in the store before the last step, which names
 //! the image.
 
-mod outside;
 mod source;
 
 use std::sync::Arc;
@@ -107,7 +106,12 @@ impl Engine {
         began(ImportStart { counters: Arc::clone(&options.counters), total: source.total() });
         let summary = match source {
             Source::Directory(dir) => image::import_directory(&dir, &target, &options)?,
-            Source::Outside(child) => child.ingest(&target, &options)?,
+            Source::Outside(child) => {
+                let ingest = |tar| image::ingest_canonical(tar, &target, &options);
+                let (mut summary, noticed) = child.finish(ingest)?;
+                summary.report.merge(noticed);
+                summary
+            }
             Source::Tar(reader, _) => image::import_tar(reader, &target, &options)
                 .map_err(|error| within(&request.source, error))?,
         };

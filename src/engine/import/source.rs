@@ -2,7 +2,7 @@
 //!
 //! Root reads a tree as it is. An ordinary user reads a tree that belongs to
 //! them or to their sub-IDs inside the user namespace, where its owners are 0,
-//! 1, ...; any other tree is read by a child outside of it ([`super::outside`]).
+//! 1, ...; any other tree is read by a child outside of it ([`crate::engine::reader`]).
 
 use std::ffi::OsString;
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::image::ImportOptions;
 use crate::registry::{self, Network, Proxies, Url};
 use crate::runtime::idmap::{self, IdMap, SubIds};
 
-use super::outside::{self, Outside};
+use crate::engine::reader::{self, Reader};
 
 /// What is to be imported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub(super) enum Source {
     /// Read by this process.
     Directory(Dir),
     /// Read by a child.
-    Outside(Outside),
+    Outside(Reader),
     /// An archive, and how many bytes it has, where that is known.
     Tar(Box<dyn Read + Send>, Option<u64>),
 }
@@ -123,9 +123,9 @@ impl Engine {
                     self.host()?;
                     return Ok(Source::Directory(dir));
                 }
-                let outside = outside::read(dir, options)?;
+                let child = reader::read(dir, options)?;
                 self.host()?;
-                Ok(Source::Outside(outside))
+                Ok(Source::Outside(child))
             }
             kind => {
                 let file = fs::open(&path).map_err(advise)?;

@@ -1,5 +1,7 @@
-//! Reads a tree in a child that stays outside of the user namespace, where the
-//! tree's owners are who they are on the host.
+//! Reads a tree in a child: for an import one that stays outside of the user
+//! namespace, where the tree's owners are who they are on the host; for the
+//! first content of a volume so that no thread is left when the container is
+//! forked.
 //!
 //! Two pipes lead back. The first carries the canonical tar. When it has ended,
 //! the second carries one JSON document, the [`Outcome`]; the child's death
@@ -15,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
 use crate::fs::{self, Dir};
-use crate::image::{self, ImportOptions, LayerSummary, LayerTarget, Report};
+use crate::image::{self, ImportOptions, Report};
 use crate::sys::process;
 
 /// A report has a hundred paths a topic at most, of 4 KiB each at most.
@@ -40,7 +42,7 @@ impl Outcome {
 }
 
 /// A child that reads, and the two pipes from it.
-pub(super) struct Outside {
+pub(super) struct Reader {
     child: Pid,
     tar: PipeReader,
     outcome: PipeReader,
@@ -48,12 +50,12 @@ pub(super) struct Outside {
     path: String,
 }
 
-/// Starts a child that reads `dir`. Must be called by the only thread, before
-/// a user namespace is entered.
+/// Starts a child that reads `dir`, in the user namespace of this moment. Must
+/// be called by the only thread.
 ///
 /// # Errors
 /// Those of fork(2) and pipe(2).
-pub(super) fn read(dir: Dir, options: &ImportOptions) -> Result<Outside> {
+pub(super) fn read(dir: Dir, options: &ImportOptions) -> Result<Reader> {
     let fail = |error| Error::io_named("cannot start a process to read the source", error);
     let path = dir.path().display().to_string();
     let (tar, write_tar) = io::pipe().map_err(fail)?;
@@ -68,7 +70,7 @@ pub(super) fn read(dir: Dir, options: &ImportOptions) -> Result<Outside> {
     })
     .map_err(fail)?;
     let (tar, outcome) = ends.take().ok_or_else(|| Error::internal("the pipes are gone"))?;
-    Ok(Outside { child, tar, outcome, path })
+    Ok(Reader { child, tar, outcome, path })
 }
 
 /// The child: writes the tree, then what became of it.
@@ -106,26 +108,22 @@ impl Write for Watched {
     }
 }
 
-impl Outside {
-    /// Makes what the child reads the layer `target`, and waits for the child.
+impl Reader {
+    /// Has `consume` take the canonical tar of what the child reads, and waits
+    /// for the child: what came of it, and what the child noticed.
     ///
     /// # Errors
-    /// What kept the child from reading, with the path; else those of
-    /// [`image::ingest_canonical`].
-    pub(super) fn ingest(
+    /// What kept the child from reading, with the path; else those of `consume`.
+    pub(super) fn finish<T>(
         self,
-        target: &LayerTarget,
-        options: &ImportOptions,
-    ) -> Result<LayerSummary> {
+        consume: impl FnOnce(PipeReader) -> Result<T>,
+    ) -> Result<(T, Report)> {
         let Self { child, tar, outcome, path } = self;
-        let ingested = image::ingest_canonical(tar, target, options);
+        let consumed = consume(tar);
         let told = listen(outcome);
         let ended = waitpid(child, None);
         match told {
-            Some(Outcome::Written(report)) => ingested.map(|mut summary| {
-                summary.report.merge(report);
-                summary
-            }),
+            Some(Outcome::Written(report)) => consumed.map(|value| (value, report)),
             Some(Outcome::Failed { kind, message, hint }) => {
                 let error = Error::new(kind, message);
                 Err(match hint {
@@ -134,7 +132,7 @@ impl Outside {
                 })
             }
             // The child stopped because this side did.
-            Some(Outcome::Unread) => ingested,
+            Some(Outcome::Unread) => consumed.map(|value| (value, Report::default())),
             None => Err(died(&path, ended.ok())),
         }
     }
@@ -157,6 +155,10 @@ fn died(path: &str, status: Option<WaitStatus>) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+
     use super::*;
 
     #[test]
@@ -171,6 +173,43 @@ mod tests {
             let heard = listen(reader).unwrap();
             assert_eq!(format!("{heard:?}"), format!("{outcome:?}"));
         }
+    }
+
+    /// What the child says of the tree at `path`, if somebody takes the tar.
+    fn told(path: &std::path::Path, taken: bool) -> Outcome {
+        let (tar, write_tar) = io::pipe().unwrap();
+        let (outcome, tell) = io::pipe().unwrap();
+        let tar = taken.then_some(tar);
+        let dir = Dir::open(path).unwrap();
+        assert_eq!(run(&dir, &ImportOptions::default(), (write_tar, tell)), 0);
+        drop(tar);
+        listen(outcome).unwrap()
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        // Root reads everything otherwise; it is this thread's alone.
+        let mut own = capabilities(None).unwrap();
+        own.effective -= CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+        set_capabilities(None, own).unwrap();
+        let room = tempfile::tempdir().unwrap();
+        std::fs::write(room.path().join("plain"), "x").unwrap();
+        assert!(matches!(told(room.path(), true), Outcome::Written(_)));
+        let secret = room.path().join("secret");
+        std::fs::write(&secret, "x").unwrap();
+        std::fs::set_permissions(&secret, PermissionsExt::from_mode(0o0)).unwrap();
+        let Outcome::Failed { kind, message, .. } = told(room.path(), true) else {
+            panic!("it was read")
+        };
+        assert_eq!(kind, Kind::Denied);
+        assert!(message.contains("secret"), "{message}");
+    }
+
+    #[test]
+    fn a_parent_that_does_not_take_the_tar_knows_why() {
+        let room = tempfile::tempdir().unwrap();
+        std::fs::write(room.path().join("file"), "x").unwrap();
+        assert!(matches!(told(room.path(), false), Outcome::Unread));
     }
 
     #[test]
