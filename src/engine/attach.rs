@@ -4,7 +4,6 @@ use crate::error::{Error, Kind, Result};
 use crate::id::ContainerId;
 use crate::monitor::{Client, ClientOptions};
 
-use super::launch::wait;
 use super::{Ended, Engine, running};
 
 impl Engine {
@@ -35,7 +34,7 @@ impl Engine {
             store.close_database();
         }
         let client = Client::attach(control, options).map_err(|failure| failure.into_error())?;
-        wait(Ok(client))
+        self.wait_for(Ok(client))
     }
 }
 

@@ -6,13 +6,14 @@
 //! own processes have no say: a user is a number there, and only a `--user`
 //! that is asked for now is looked up in its files.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
 use crate::error::{Error, Kind, Result};
 use crate::fs::{self, Rootfs};
-use crate::monitor::{self, Attachment, FailedStage, Orders};
+use crate::monitor::{self, Attachment, Ending, FailedStage, Failure, Orders, Sequel, Stop};
 use crate::runtime::cgroup::Cgroup;
 use crate::runtime::hard_limit;
 use crate::runtime::join::{self, JoinPlan, Privileges, Target};
@@ -20,12 +21,11 @@ use crate::runtime::spec::{ProcessSpec, RlimitSpec};
 use crate::sys::socket;
 
 use super::environment::Variables;
-use super::launch::wait;
 use super::lifecycle::to_monitor;
 use super::options::environment::EnvironmentOption;
 use super::options::user::{Principal, UserSpec};
 use super::request::Terminal;
-use super::running::Running;
+use super::running::{Activity, Running};
 use super::{Ended, Engine, users};
 
 /// docker's `TERM` in a container that has none, for a program at a terminal.
@@ -73,7 +73,7 @@ impl Engine {
         };
         let plan = self.plan_beside(own, target, request);
         match plan.and_then(|plan| Ok(plan.in_group(entrance?))) {
-            Ok(plan) => launch(plan, request),
+            Ok(plan) => self.launch_beside(plan, request),
             Err(_) if Target::open(id)?.is_none() => Err(not_running(&request.container)),
             Err(error) => Ok(Ended::NotStarted(FailedStage::Setup, error)),
         }
@@ -123,6 +123,36 @@ impl Engine {
         join::plan(&process, target, privileges)
     }
 
+    /// Starts the program in a monitor of its own. This process is its client,
+    /// and stays until it ends, or goes on.
+    fn launch_beside(&self, plan: JoinPlan, request: &ExecRequest) -> Result<Ended> {
+        let terminal = request.terminal.is_new();
+        if !request.detach && !request.terminal.has_input() {
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+            let null = rustix::fs::open("/dev/null", flags, Mode::empty())
+                .and_then(|null| rustix::stdio::dup2_stdin(&null));
+            null.map_err(|error| Error::io_named("cannot open /dev/null", error))?;
+        }
+        // Other commands ask the container's own monitor: to this one nobody comes.
+        let (listener, nobody) = socket::pair()
+            .map_err(|error| Error::io_named("cannot make the monitor's socket", error))?;
+        let begun = monitor::launch(Orders {
+            container: Beside { plan: Some(plan), _nobody: nobody },
+            attachment: match request.detach {
+                true => Attachment::Detached { terminal },
+                false => Attachment::Direct { terminal },
+            },
+            listener,
+        });
+        match begun {
+            Ok(client) if request.detach => {
+                client.leave();
+                Ok(Ended::Exited(0))
+            }
+            begun => self.wait_for(begun),
+        }
+    }
+
     /// The container `name` (a name, an ID or the beginning of one), which
     /// runs, and its first process.
     ///
@@ -130,6 +160,17 @@ impl Engine {
     /// Those of [`Engine::find_container`]; `InUse` if it does not run.
     pub(super) fn running_target(&self, name: &str) -> Result<(Running, Target)> {
         let running = self.find_container(name)?.running;
+        match running.as_ref().map(|running| running.activity) {
+            Some(Activity::Paused) => {
+                return Err(Error::new(
+                    Kind::InUse,
+                    format!("container {name} is paused, unpause the container before exec"),
+                )
+                .hint(format!("envbox unpause {name}")));
+            }
+            Some(Activity::Restarts) => return Err(super::lifecycle::restarting(name)),
+            Some(Activity::Runs) | None => {}
+        }
         let target = match running.as_ref().and_then(Running::first_process) {
             Some(id) => Target::open(id)?,
             None => None,
@@ -170,33 +211,26 @@ fn within_reach(limit: &RlimitSpec) -> Result<RlimitSpec> {
     Ok(RlimitSpec { resource: number, soft: limit.soft.min(hard), hard })
 }
 
-/// Starts the program in a monitor of its own. This process is its client, and
-/// stays until it ends, or goes on.
-fn launch(plan: JoinPlan, request: &ExecRequest) -> Result<Ended> {
-    let terminal = request.terminal.is_new();
-    if !request.detach && !request.terminal.has_input() {
-        let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-            .and_then(|null| rustix::stdio::dup2_stdin(&null));
-        null.map_err(|error| Error::io_named("cannot open /dev/null", error))?;
-    }
-    // Other commands ask the container's own monitor: to this one nobody comes.
-    let (listener, nobody) = socket::pair()
-        .map_err(|error| Error::io_named("cannot make the monitor's socket", error))?;
-    let begun = monitor::launch(Orders {
-        start: || to_monitor(join::start(plan)),
-        // The container's own monitor cleans up.
-        finish: |_| drop(nobody),
-        attachment: match request.detach {
-            true => Attachment::Detached { terminal },
-            false => Attachment::Direct { terminal },
-        },
-        listener,
-    });
-    match begun {
-        Ok(client) if request.detach => {
-            client.leave();
-            Ok(Ended::Exited(0))
+/// The program as its monitor knows it. The container's own cleans up.
+struct Beside {
+    plan: Option<JoinPlan>,
+    /// The other end of the socket on which nobody comes.
+    _nobody: OwnedFd,
+}
+
+impl monitor::Container for Beside {
+    fn start(&mut self) -> Result<monitor::Running, Failure> {
+        match self.plan.take() {
+            Some(plan) => to_monitor(join::start(plan)),
+            None => {
+                Err(Failure::new(FailedStage::Setup, &Error::internal("it was started before")))
+            }
         }
-        begun => wait(begun),
     }
+
+    fn ended(&mut self, _: Ending, _: Option<Stop>) -> Sequel {
+        Sequel::default()
+    }
+
+    fn finish(self, _: Option<Stop>) {}
 }

@@ -2,7 +2,6 @@
 //! in this order. What fails before the monitor is forked is
 //! an error with words; afterwards the monitor tells.
 
-use std::cell::RefCell;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -22,7 +21,7 @@ use crate::store::{ImageRecord, VolumeHolder};
 
 use super::Engine;
 use super::bundle::{self, Surroundings};
-use super::lifecycle::{Attach, Keeping, LifecycleOptions, Place};
+use super::lifecycle::{Attach, Keeping, Life, LifecycleOptions, Place};
 use super::request::ContainerRequest;
 use super::running::{Running, RunningFile};
 use super::volumes::AttachedVolumes;
@@ -67,7 +66,8 @@ impl Engine {
     /// What kept it from being started at all.
     pub(super) fn launch(&self, request: &ContainerRequest) -> Result<Ended> {
         let prepared = self.prepare(request, &LifecycleOptions::default())?;
-        wait(self.begin(prepared, request, &Attach::Direct)?)
+        let begun = self.begin(prepared, request, &Attach::Direct)?;
+        self.wait_for(begun)
     }
 
     /// As [`Engine::launch`], with what only `run` can be told. Others can
@@ -84,7 +84,8 @@ impl Engine {
                 .hint("leave --rm out, or --sig-proxy and --detach-keys"));
         }
         let prepared = self.prepare(request, options)?;
-        wait(self.begin(prepared, request, &attach)?)
+        let begun = self.begin(prepared, request, &attach)?;
+        self.wait_for(begun)
     }
 
     /// Starts a container that is prepared.
@@ -101,18 +102,21 @@ impl Engine {
         let store = self.store()?;
         let Prepared { place, claim, running, platform } = prepared;
         let mut keeping = Keeping {
+            engine: self,
             store,
             place,
             claim,
             running,
             group: None,
-            started: std::cell::Cell::default(),
+            plan: None,
+            check: None,
+            life: Life::default(),
         };
         let ready = self.plan(&mut keeping, request, platform.as_ref()).and_then(|plan| {
-            let listener = keeping.claim.listen()?;
-            Ok((plan, (listener, attachment(request, attach, &keeping.place)?)))
+            keeping.plan = Some(plan);
+            Ok((keeping.claim.listen()?, attachment(request, attach, &keeping.place)?))
         });
-        let (plan, stdio) = match ready {
+        let (listener, attachment) = match ready {
             Ok(ready) => ready,
             Err(error) => {
                 keeping.note_failure(&Failure::new(FailedStage::Setup, &error));
@@ -121,11 +125,34 @@ impl Engine {
             }
         };
         store.close_database();
-        Ok(fork(plan, keeping, stdio))
+        // What the monitor keeps is its own from then on: this process lets go of
+        // the claim, so that a monitor that dies is seen to.
+        Ok(monitor::launch(Orders { container: keeping, attachment, listener }))
+    }
+
+    /// Stays with a container that was begun until it ends.
+    ///
+    /// # Errors
+    /// Those of its monitor.
+    pub(super) fn wait_for(&self, begun: Result<Client, Failure>) -> Result<Ended> {
+        let client = match begun {
+            Ok(client) => client,
+            Err(failure) => {
+                return Ok(Ended::NotStarted(failure.stage, failure.into_error()));
+            }
+        };
+        let exit = client.wait()?;
+        if exit.oom_killed {
+            self.notify(
+                "the container ran out of memory: the kernel killed processes of it".into(),
+                Some("give it more, see --memory, or let it do less at once, as in make -j2"),
+            );
+        }
+        Ok(Ended::Exited(exit.status))
     }
 
     /// Mounts the root, and looks up in it what only it can tell.
-    fn plan(
+    pub(super) fn plan(
         &self,
         keeping: &mut Keeping<'_>,
         request: &ContainerRequest,
@@ -158,6 +185,8 @@ impl Engine {
         };
         let plan = plan::plan(&spec, root, &environment)?;
         self.tell_unmapped(&plan.unmapped);
+        keeping.check.clone_from(&request.health);
+        keeping.running.is_checked = request.health.is_some();
         keeping.running.command = spec.process.args.clone();
         keeping.running.process = Some(spec.process);
         Ok(plan)
@@ -235,28 +264,6 @@ pub(super) fn open_root(mount: &OwnedFd) -> Result<Dir> {
     Ok(Dir::from((fd, PathBuf::from("/"))))
 }
 
-/// Forks the monitor. What it keeps is its own from then on: this process lets
-/// go of the claim, so that a monitor that dies is seen to.
-fn fork(
-    plan: Plan,
-    keeping: Keeping<'_>,
-    (listener, attachment): (OwnedFd, Attachment),
-) -> Result<Client, Failure> {
-    let keeping = RefCell::new(Some(keeping));
-    let lost = || Failure::new(FailedStage::Setup, &Error::internal("nothing to start"));
-    let orders = Orders {
-        start: || keeping.borrow().as_ref().ok_or_else(lost)?.start(plan),
-        finish: |ended| {
-            if let Some(keeping) = keeping.take() {
-                keeping.finish(ended);
-            }
-        },
-        attachment,
-        listener,
-    };
-    monitor::launch(orders)
-}
-
 /// Who has the input and output, and what this process has to do for it.
 fn attachment(request: &ContainerRequest, attach: &Attach, place: &Place) -> Result<Attachment> {
     let terminal = request.terminal.is_new();
@@ -284,10 +291,3 @@ fn attachment(request: &ContainerRequest, attach: &Attach, place: &Place) -> Res
     Ok(Attachment::Attended(Attended { log, terminal, input, caller }))
 }
 
-/// Stays with a container that was begun until it ends.
-pub(super) fn wait(begun: Result<Client, Failure>) -> Result<Ended> {
-    match begun {
-        Ok(client) => client.wait().map(Ended::Exited),
-        Err(failure) => Ok(Ended::NotStarted(failure.stage, failure.into_error())),
-    }
-}

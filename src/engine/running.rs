@@ -5,6 +5,7 @@
 //! RUN/containers/<ID>.json    who it is; flock: held as long as the monitor
 //!                             lives. A line each, of which the last counts
 //! RUN/containers/<ID>.sock    where the monitor listens
+//! RUN/containers/<ID>.health  what its checks say, if it is checked
 //! ```
 //!
 //! - Who starts or removes a container waits for its turn, then claims it: the file without a
@@ -26,7 +27,7 @@ use crate::digest::ImageId;
 use crate::error::{Error, Kind, Result};
 use crate::fs::{self, File};
 use crate::id::{ContainerId, ContainerName};
-use crate::monitor::Control;
+use crate::monitor::{Control, Health};
 use crate::runtime::join::ProcessId;
 use crate::runtime::spec::ProcessSpec;
 
@@ -40,6 +41,19 @@ const SHOWN: usize = 5;
 
 /// No file of a container grows beyond it.
 const MAX_SIZE: u64 = 16 << 20;
+
+/// What a container does whose file names a process, or did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activity {
+    /// It runs, or is about to.
+    #[default]
+    Runs,
+    /// Its processes stand still.
+    Paused,
+    /// It has ended, and is to be started again.
+    Restarts,
+}
 
 /// A container that runs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -60,6 +74,12 @@ pub struct Running {
     /// number is not used again for as long as the file is locked.
     #[serde(default)]
     pub pid: Option<u32>,
+    /// What it does.
+    #[serde(default)]
+    pub activity: Activity,
+    /// Whether its health is checked.
+    #[serde(default)]
+    pub is_checked: bool,
     /// When that process started: see [`ProcessId`].
     #[serde(default)]
     pub pid_start: Option<u64>,
@@ -85,6 +105,11 @@ impl Running {
     /// The first process; none until it runs.
     pub(super) fn first_process(&self) -> Option<ProcessId> {
         Some(ProcessId { pid: self.pid?, start: self.pid_start? })
+    }
+
+    /// Whether it has come up: it runs, or is to run again.
+    fn is_up(&self) -> bool {
+        self.pid.is_some() || self.activity == Activity::Restarts
     }
 }
 
@@ -140,7 +165,7 @@ impl RunningFile {
         let _guard = guard(&folder)?;
         for other in read_all(&folder, Stale::Remove)? {
             if other.id == claimed.id {
-                return Err(in_use(&claimed.name, other.pid));
+                return Err(in_use(&claimed.name, &other));
             }
             if other.name == claimed.name {
                 return Err(name_taken(&other));
@@ -203,6 +228,16 @@ impl RunningFile {
         Ok(())
     }
 
+    /// Lets everybody see the container's health.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub(super) fn write_health(&self, health: &Health) -> Result<()> {
+        let json = serde_json::to_vec(health)
+            .map_err(|error| Error::internal("a container's health is no JSON").because(error))?;
+        fs::write_atomic(&self.folder.join(health_name(&self.id)), &json)
+    }
+
     /// Gives the claim up: the container has ended.
     ///
     /// # Errors
@@ -224,9 +259,23 @@ fn socket_name(id: &ContainerId) -> String {
     format!("{id}.sock")
 }
 
+fn health_name(id: &ContainerId) -> String {
+    format!("{id}.health")
+}
+
+/// The health of the running container `id`; `None` of one that is not checked.
+///
+/// # Errors
+/// Those of the file.
+pub(super) fn health(run: &Path, id: &ContainerId) -> Result<Option<Health>> {
+    let bytes = fs::read_optional(&run.join(FOLDER).join(health_name(id)))?;
+    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}
+
 /// The socket first: without it nobody looks for the other.
 fn remove_files(folder: &Path, id: &ContainerId) -> Result<()> {
     fs::remove_file(&folder.join(socket_name(id)))?;
+    fs::remove_file(&folder.join(health_name(id)))?;
     fs::remove_file(&json_path(folder, id))
 }
 
@@ -236,8 +285,12 @@ fn line(running: &Running) -> Result<Vec<u8>> {
     Ok(json)
 }
 
-fn in_use(name: &ContainerName, pid: Option<u32>) -> Error {
-    match pid {
+fn in_use(name: &ContainerName, holder: &Running) -> Error {
+    match holder.pid {
+        _ if holder.activity == Activity::Restarts => {
+            Error::new(Kind::InUse, format!("container {name} is restarting"))
+                .hint(format!("stop it first: envbox stop {name}"))
+        }
         Some(_) => Error::new(Kind::InUse, format!("container {name} is running")),
         None => Error::new(Kind::InUse, format!("container {name} is being started or removed"))
             .hint("try again when that is done"),
@@ -345,7 +398,7 @@ fn check_own(run: &Path) -> Result<()> {
 /// `Denied` for a run directory of others; those of the files.
 pub(super) fn list(run: &Path) -> Result<Vec<Running>> {
     let mut all = list_claimed(run)?;
-    all.retain(|running| running.pid.is_some());
+    all.retain(Running::is_up);
     Ok(all)
 }
 
@@ -446,6 +499,8 @@ mod tests {
             command: vec!["sh".into()],
             started: 1,
             pid: None,
+            activity: Activity::Runs,
+            is_checked: false,
             labels: BTreeMap::new(),
             stop_signal: None,
             stop_timeout: None,

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 
 /// The type of a file.
@@ -44,7 +46,9 @@ impl FileKind {
 }
 
 /// Seconds and nanoseconds since 1970; nanoseconds count upward also before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Timestamp {
     /// Whole seconds, rounded down.
     pub seconds: i64,

@@ -20,6 +20,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::sys::socket;
 
+use super::Exit;
 use super::log::Stream;
 use super::message::{ToClient, encode, tag};
 
@@ -157,10 +158,9 @@ impl Audience {
         self.peers.iter().any(|peer| !peer.queue.is_empty())
     }
 
-    /// How long to wait at most, until somebody's patience ends.
-    pub(super) fn patience(&self) -> Option<Timespec> {
-        let deadline = self.peers.iter().filter_map(Peer::deadline).min()?;
-        deadline.saturating_duration_since(Instant::now()).try_into().ok()
+    /// When somebody's patience ends.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.peers.iter().filter_map(Peer::deadline).min()
     }
 
     /// Takes note that one of them has gone.
@@ -175,8 +175,8 @@ impl Audience {
 
     /// Tells all that the container has ended, and stays until they know: true
     /// if whoever started it does.
-    pub(super) fn close(mut self, status: i32) -> bool {
-        let end = encode(&ToClient::Exited(status));
+    pub(super) fn close(mut self, exit: Exit) -> bool {
+        let end = encode(&ToClient::Exited(exit));
         self.peers.iter_mut().for_each(|peer| peer.push(&[&end]));
         let mut caller_knows = false;
         loop {
@@ -189,7 +189,9 @@ impl Audience {
             }
             let mut fds: Vec<PollFd<'_>> =
                 self.peers.iter().map(|peer| PollFd::new(&peer.socket, PollFlags::OUT)).collect();
-            let wait = self.patience();
+            let wait = self.deadline().and_then(|deadline| {
+                Timespec::try_from(deadline.saturating_duration_since(Instant::now())).ok()
+            });
             if rustix::io::retry_on_intr(|| poll(&mut fds, wait.as_ref())).is_err() {
                 return caller_knows;
             }
@@ -224,12 +226,13 @@ mod tests {
             let packets = std::iter::repeat_with(|| packet(&theirs));
             packets.take_while(|packet| !packet.is_empty()).collect::<Vec<_>>()
         });
-        assert!(audience.close(7));
+        let exit = Exit { status: 7, oom_killed: false, restarts: false };
+        assert!(audience.close(exit));
         let packets = reader.join().unwrap();
         assert_eq!(packets.len(), shown + 2);
         assert!(packets[..shown].iter().all(|packet| packet.len() == 30_001));
         assert_eq!(packets[shown], [&[tag(Stream::Stderr)][..], b"last"].concat());
-        assert_eq!(packets[shown + 1], encode(&ToClient::Exited(7)));
+        assert_eq!(packets[shown + 1], encode(&ToClient::Exited(exit)));
     }
 
     #[test]
@@ -241,7 +244,7 @@ mod tests {
             audience.show(Stream::Stdout, &[b'x'; 30_000]);
         }
         audience.deliver();
-        assert!(audience.take_gone().is_empty() && audience.patience().is_some());
+        assert!(audience.take_gone().is_empty() && audience.deadline().is_some());
         audience.peers[0].waiting = Instant::now().checked_sub(PATIENCE);
         audience.deliver();
         assert_eq!(audience.take_gone().len(), 1);
@@ -258,6 +261,6 @@ mod tests {
         audience.show(Stream::Stdout, b"x");
         assert!(!audience.is_behind());
         assert_eq!(audience.take_gone().len(), 1);
-        assert!(!audience.close(0));
+        assert!(!audience.close(Exit { status: 0, oom_killed: false, restarts: false }));
     }
 }

@@ -17,7 +17,7 @@ use super::message::{Failure, Packet, Stdio, ToClient, ToMonitor, receive, recei
 use super::pump::{Flow, Pump};
 use super::raw_terminal::{SavedTerminal, input_is_terminal};
 use super::screen::Screen;
-use super::{Attachment, ClientInput, ClientOptions, Control, Ending, Orders, Running, keeper};
+use super::{Attachment, ClientInput, ClientOptions, Container, Control, Exit, Orders, keeper};
 
 /// How long a container may go on after the user's terminal has gone: time for
 /// make to delete what is half written.
@@ -26,6 +26,11 @@ const GRACE: Duration = Duration::from_secs(10);
 /// The status of a client whose container goes on, unless a signal, or what
 /// means as much, ended the client.
 const DETACHED: i32 = 0;
+
+/// The end of a client whose container goes on.
+fn left(status: i32) -> Exit {
+    Exit { status, oom_killed: false, restarts: false }
+}
 
 /// A container that runs, and this process its client.
 pub struct Client {
@@ -43,19 +48,15 @@ pub struct Client {
     /// The container goes on without this client.
     is_shared: bool,
     pub(super) options: ClientOptions,
-    /// The status with which the client leaves.
-    left: Option<i32>,
+    /// How the client leaves.
+    left: Option<Exit>,
 }
 
 /// Forks the monitor with `orders` and waits until the program runs.
 ///
 /// # Errors
 /// The failure of the start; it has been cleaned up after.
-pub fn launch<S, F>(orders: Orders<S, F>) -> Result<Client, Failure>
-where
-    S: FnOnce() -> Result<Running, Failure>,
-    F: FnOnce(Option<Ending>),
-{
+pub fn launch<C: Container>(orders: Orders<C>) -> Result<Client, Failure> {
     let io = |error| fail(Error::io_named("cannot start the monitor", error));
     let (copied, is_shared, options) = match &orders.attachment {
         Attachment::Direct { terminal } => (*terminal, false, ClientOptions::default()),
@@ -157,10 +158,12 @@ impl Client {
                 return Err(failure);
             }
             // One that ended meanwhile had its last word.
-            Some((ToClient::Exited(status), _)) => {
-                self.left = Some(status);
+            Some((ToClient::Exited(exit), _)) => {
+                self.left = Some(exit);
                 return Ok(self);
             }
+            // Nothing has been asked for.
+            Some((ToClient::Done, _)) => return Err(fail(lost())),
             None => return Err(fail(lost())),
         };
         let Some(descriptor) = descriptor else { return Ok(self) };
@@ -208,21 +211,22 @@ impl Client {
     ///
     /// # Errors
     /// `Unavailable` if the monitor dies, or lets this client go.
-    pub fn wait(mut self) -> Result<i32> {
+    pub fn wait(mut self) -> Result<Exit> {
         if self.take_terminal().is_err() {
             self.hang_up();
         }
-        let status = self.attend();
+        let exit = self.attend();
         if let Some(pump) = &mut self.pump {
             pump.drain();
         }
         if let Some(terminal) = self.terminal.take() {
             terminal.restore();
         }
-        if self.left.is_none() {
+        // The monitor of one that is started again goes on.
+        if self.left.is_none() && !exit.as_ref().is_ok_and(|exit| exit.restarts) {
             self.reap();
         }
-        status
+        exit
     }
 
     /// Goes on without the container, which is detached. The caller's signals
@@ -238,10 +242,10 @@ impl Client {
         }
     }
 
-    fn attend(&mut self) -> Result<i32> {
+    fn attend(&mut self) -> Result<Exit> {
         loop {
-            if let Some(status) = self.left {
-                return Ok(status);
+            if let Some(exit) = self.left {
+                return Ok(exit);
             }
             let ready = self.poll()?;
             if ready.monitor {
@@ -249,7 +253,7 @@ impl Client {
                     Some(Packet::Output(stream, bytes)) => {
                         self.screen = Some(Screen::new(stream, bytes));
                     }
-                    Some(Packet::Message(ToClient::Exited(status))) => return Ok(status),
+                    Some(Packet::Message(ToClient::Exited(exit))) => return Ok(exit),
                     _ if self.has_started_it() => return Err(lost()),
                     _ => return Err(let_go()),
                 }
@@ -263,7 +267,7 @@ impl Client {
             match self.copy(&ready) {
                 Flow::Open => {}
                 Flow::Ended => self.hang_up(),
-                Flow::Detached => self.left = Some(DETACHED),
+                Flow::Detached => self.left = Some(left(DETACHED)),
             }
             if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 self.deadline = None;
@@ -321,7 +325,7 @@ impl Client {
 
     /// Ends the client as `signal` would.
     pub(super) fn leave_by(&mut self, signal: Signal) {
-        self.left = Some(128 + signal as i32);
+        self.left = Some(left(128 + signal as i32));
     }
 
     fn poll(&self) -> Result<Ready> {

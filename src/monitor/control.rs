@@ -11,8 +11,9 @@ use rustix::fs::{AtFlags, Mode};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
+use super::Stop;
 use super::message::{ToClient, ToMonitor, receive, send};
 
 /// So many commands may wait until the monitor takes them.
@@ -21,7 +22,8 @@ const BACKLOG: i32 = 64;
 /// How waiting for a container went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waited {
-    /// It has ended with this status, and all is cleaned up.
+    /// It has ended with this status, and all is cleaned up, or it is started
+    /// again.
     Ended(i32),
     /// Its monitor died, and the container with it.
     Lost,
@@ -89,11 +91,29 @@ impl Control {
         self.socket
     }
 
-    /// Sends signal `number` to the container's first process. One that has
-    /// ended already needs none.
-    pub fn signal(&self, number: i32) {
+    /// Sends signal `number` to the container's first process, and with `stop`
+    /// keeps it from being started again. One that has ended already needs
+    /// none.
+    pub fn signal(&self, number: i32, stop: Option<Stop>) {
         // A monitor that is gone is seen by who waits.
-        let _ = send(&self.socket, &ToMonitor::Signal(number), None);
+        let _ = send(&self.socket, &ToMonitor::Signal { number, stop }, None);
+    }
+
+    /// Lets the container stand still, or go on.
+    ///
+    /// # Errors
+    /// What the monitor says; `Unavailable` if it ends meanwhile.
+    pub fn pause(&self, paused: bool) -> Result<()> {
+        let gone = || Error::new(Kind::Unavailable, "the container has ended");
+        send(&self.socket, &ToMonitor::Pause(paused), None).map_err(|_| gone())?;
+        loop {
+            match receive(self.socket.as_fd())? {
+                Some((ToClient::Done, _)) => return Ok(()),
+                Some((ToClient::Failed(failure), _)) => return Err(failure.into_error()),
+                Some((ToClient::Started(_), _)) => {}
+                Some((ToClient::Exited(_), _)) | None => return Err(gone()),
+            }
+        }
     }
 
     /// Waits until the container has ended, for at most `limit`.
@@ -115,7 +135,7 @@ impl Control {
                 }
             }
             return match receive(self.socket.as_fd()) {
-                Ok(Some((ToClient::Exited(status), _))) => Ok(Waited::Ended(status)),
+                Ok(Some((ToClient::Exited(exit), _))) => Ok(Waited::Ended(exit.status)),
                 Ok(Some(_)) => continue,
                 Ok(None) | Err(_) => Ok(Waited::Lost),
             };

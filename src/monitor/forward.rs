@@ -2,7 +2,7 @@
 
 use nix::sys::signal::{SigSet, Signal};
 
-use super::ClientSignals;
+use super::{ClientSignals, Stop};
 use super::client::Client;
 use super::message::{ToMonitor, send};
 use super::raw_terminal::{copy_window_size, has_hung_up};
@@ -20,6 +20,9 @@ pub(super) const FORWARDED: [Signal; 9] = [
     Signal::SIGTSTP,
     Signal::SIGWINCH,
 ];
+
+/// Those that want the container to end.
+const ENDING: [Signal; 4] = [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGKILL];
 
 /// After so many requests to end that were not obeyed, the container is
 /// killed: PID 1 ignores what it has no handler for. Somebody else's goes on,
@@ -61,8 +64,10 @@ impl Client {
 
     /// Sends `signal` to the container's first process.
     pub(super) fn send(&self, signal: Signal) {
+        // docker: a container whose client wants it to end is not started again.
+        let stop = ENDING.contains(&signal).then_some(Stop::ByHand);
         // A monitor that is gone is seen by the next poll.
-        let _ = send(&self.monitor, &ToMonitor::Signal(signal as i32), None);
+        let _ = send(&self.monitor, &ToMonitor::Signal { number: signal as i32, stop }, None);
     }
 
     /// The kernel tells the container's foreground processes.

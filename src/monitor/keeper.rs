@@ -1,133 +1,84 @@
 //! The monitor's process.
 
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::SocketFlags;
 
 use crate::error::{Error, Kind};
-use crate::sys::{descriptor, process};
+use crate::sys::process;
 
 use super::audience::{Audience, Peer, Role};
+use super::checkup::Checkups;
+use super::door::{self, Door};
 use super::log::Stream;
 use super::message::{FailedStage, Failure, Stdio, ToClient, ToMonitor, receive, send};
-use super::output::{self, Outputs};
+use super::output::Outputs;
 use super::raw_terminal::SavedTerminal;
-use super::{Attachment, ClientInput, Ending, Input, Orders, Running};
+use super::{Attachment, ClientInput, Container, Ending, Exit, Orders, Running, Stop};
+
+/// What a container is told to have ended with whose next start failed: no
+/// program of it has said so.
+const NOT_STARTED: i32 = 128;
 
 /// Runs the monitor to its end; the number is its exit status.
-pub fn keep<S, F>(orders: Orders<S, F>, client: OwnedFd, terminal: Option<SavedTerminal>) -> i32
-where
-    S: FnOnce() -> Result<Running, Failure>,
-    F: FnOnce(Option<Ending>),
-{
+pub fn keep<C: Container>(
+    orders: Orders<C>,
+    client: OwnedFd,
+    terminal: Option<SavedTerminal>,
+) -> i32 {
     // What the client forwards stays blocked here: Ctrl-C before setsid(2) is
     // the client's, and a SIGTERM to all must not keep this from cleaning up.
     process::reset_signal_actions();
     // Both fail only for a process that leads a group already, or never.
     let _ = rustix::process::setsid();
     let _ = rustix::thread::set_name(c"envbox-monitor");
-    let stdio = stdio(&orders.attachment);
-    let started = stdio.and_then(|stdio| Ok(((orders.start)()?, stdio)));
-    let (running, (outputs, input)) = match started {
-        Ok(started) => started,
+    let mut keeper = Keeper::new(orders, terminal);
+    let started = door::leave_caller(&keeper.attachment).and_then(|()| keeper.start());
+    let master = match started {
+        Ok(master) => master,
         Err(failure) => {
-            (orders.finish)(None);
+            keeper.container.finish(None);
             let _ = send(&client, &ToClient::Failed(failure), None);
             return 1;
         }
     };
-    let _ = let_go();
-    // A log at the limit of file sizes is a full disk, not a reason to die.
-    process::ignore(nix::sys::signal::Signal::SIGXFSZ);
-    let pid = running.pid;
-    let mut keeper = Keeper {
-        audience: Audience::default(),
-        listener: orders.listener,
-        pidfd: running.pidfd,
-        outputs,
-        door: Door::default(),
-        is_direct: matches!(orders.attachment, Attachment::Direct { .. }),
-        terminal,
-    };
-    keeper.open((&orders.attachment, input, running.terminal), client);
-    keeper.attend();
-    let Keeper { mut audience, listener, outputs, terminal, .. } = keeper;
-    outputs.drain(&mut audience);
-    let ending = ending(pid);
-    (orders.finish)(Some(ending));
+    keeper.greet(client, master);
+    let exit = keeper.attend_to_the_end();
+    let Keeper { container, mut audience, listener, terminal, stop, process, .. } = keeper;
+    container.finish(stop);
     // Nobody else gets the number until all is cleaned up.
-    let _ = waitpid(pid, None);
+    if let Some(process) = process {
+        let _ = waitpid(process.pid, None);
+    }
     while let Some(visitor) = accept(&listener) {
         audience.admit(visitor, Role::Visitor);
     }
     // A client that went takes the terminal of a container that is not kept
     // along, which ends it: either may be seen first.
-    if let (false, Some(terminal)) = (audience.close(ending.status), &terminal) {
+    if let (false, Some(terminal)) = (audience.close(exit), &terminal) {
         terminal.restore_for_another();
     }
     0
 }
 
-/// The stdio of the container. One that may outlive its caller keeps nothing
-/// that the caller has: whoever reads the caller's pipes must see them end.
-fn stdio(attachment: &Attachment) -> Result<(Outputs, Option<OwnedFd>), Failure> {
-    let fail = |error: &Error| Failure::new(FailedStage::Setup, error);
-    let io = |error| fail(&Error::io_named("cannot detach the container", error));
-    match attachment {
-        Attachment::Direct { .. } => Ok((Outputs::default(), None)),
-        Attachment::Detached { .. } => {
-            descriptor::close_inherited().and_then(|()| output::silence()).map_err(io)?;
-            Ok((Outputs::default(), None))
-        }
-        Attachment::Attended(attended) => {
-            descriptor::close_inherited().map_err(io)?;
-            Outputs::attend(attended).map_err(|error| fail(&error))
-        }
-    }
-}
-
-/// Gives back what the container and the client hold as well: a pipe must
-/// end when they end.
-fn let_go() -> io::Result<()> {
-    output::silence()?;
-    rustix::process::chdir("/")?;
-    Ok(())
-}
-
-/// What clients of an attended container are handed.
-#[derive(Default)]
-struct Door {
-    /// The master of its terminal, or the pipe to its stdin.
-    fd: Option<OwnedFd>,
-    has_terminal: bool,
-    /// The first client without more input ends it for all.
-    ends: bool,
-    takes_input: bool,
-}
-
-impl Door {
-    /// What a client gets that types or not.
-    fn stdio(&self, types: bool) -> (Stdio, Option<BorrowedFd<'_>>) {
-        let fd = self.fd.as_ref().map(AsFd::as_fd);
-        let input = types && self.takes_input;
-        match (fd, self.has_terminal) {
-            (Some(fd), true) => (Stdio::SharedTerminal { input }, Some(fd)),
-            (Some(fd), false) if input => (Stdio::Input, Some(fd)),
-            _ => (Stdio::None, None),
-        }
-    }
-}
-
-/// A container that runs, and all who are connected to its monitor.
-struct Keeper {
-    audience: Audience,
+/// A container, and all who are connected to its monitor.
+struct Keeper<C> {
+    container: C,
+    attachment: Attachment,
     listener: OwnedFd,
-    pidfd: OwnedFd,
+    audience: Audience,
+    /// Its first process; none between two runs.
+    process: Option<Running>,
     outputs: Outputs,
     door: Door,
+    checkups: Option<Checkups>,
+    paused: bool,
+    /// It is not to be started again.
+    stop: Option<Stop>,
     /// It has the descriptors of its caller, who takes it along.
     is_direct: bool,
     /// The caller's, in the state that it had.
@@ -135,37 +86,66 @@ struct Keeper {
 }
 
 /// What can be done without waiting; numbers are those of the lists.
-#[derive(Default)]
-struct Ready {
-    ended: bool,
-    knocked: bool,
-    peers: Vec<usize>,
-    outputs: Vec<usize>,
+#[derive(Clone, Copy)]
+enum Source {
+    Process,
+    Listener,
+    Check,
+    CheckOutput,
+    Peer(usize),
+    Output(usize),
 }
 
-impl Keeper {
-    /// Takes over what was started, and tells whoever wanted it.
-    fn open(
-        &mut self,
-        (attachment, input, master): (&Attachment, Option<OwnedFd>, Option<OwnedFd>),
-        client: OwnedFd,
-    ) {
-        let (started, descriptor) = match (attachment, master) {
-            (Attachment::Direct { .. }, Some(master)) => (Stdio::OwnTerminal, Some(master)),
-            (Attachment::Direct { .. }, None) => (Stdio::None, None),
-            (_, master) => {
-                self.door.has_terminal = master.is_some();
-                // fcntl(2) does not fail on a descriptor that is open.
-                self.door.fd = master.as_ref().and_then(|fd| fd.try_clone().ok()).or(input);
-                if let Some(master) = master {
-                    let _ = self.outputs.add(master, Stream::Stdout);
-                }
-                (Stdio::None, None)
-            }
-        };
-        let Attachment::Attended(attended) = attachment else {
-            let told =
-                send(&client, &ToClient::Started(started), descriptor.as_ref().map(AsFd::as_fd));
+impl<C: Container> Keeper<C> {
+    fn new(orders: Orders<C>, terminal: Option<SavedTerminal>) -> Self {
+        Self {
+            is_direct: matches!(orders.attachment, Attachment::Direct { .. }),
+            container: orders.container,
+            attachment: orders.attachment,
+            listener: orders.listener,
+            audience: Audience::default(),
+            process: None,
+            outputs: Outputs::default(),
+            door: Door::default(),
+            checkups: None,
+            paused: false,
+            stop: None,
+            terminal,
+        }
+    }
+
+    /// Starts the container: the master of the terminal that its caller alone
+    /// gets, if it does.
+    fn start(&mut self) -> Result<Option<OwnedFd>, Failure> {
+        let (mut outputs, input) = door::stdio(&self.attachment)?;
+        let mut running = self.container.start()?;
+        let _ = door::let_go();
+        // A log at the limit of file sizes is a full disk, not a reason to die.
+        process::ignore(Signal::SIGXFSZ);
+        let master = running.terminal.take();
+        self.process = Some(running);
+        self.checkups = self.container.schedule().map(Checkups::new);
+        if self.is_direct {
+            return Ok(master);
+        }
+        if let Attachment::Attended(attended) = &self.attachment {
+            self.door = Door::new(attended);
+        }
+        self.door.has_terminal = master.is_some();
+        // fcntl(2) does not fail on a descriptor that is open.
+        self.door.fd = master.as_ref().and_then(|fd| fd.try_clone().ok()).or(input);
+        if let Some(master) = master {
+            let _ = outputs.add(master, Stream::Stdout);
+        }
+        self.outputs = outputs;
+        Ok(None)
+    }
+
+    /// Tells whoever wanted it that it runs.
+    fn greet(&mut self, client: OwnedFd, master: Option<OwnedFd>) {
+        let Attachment::Attended(attended) = &mut self.attachment else {
+            let stdio = if master.is_some() { Stdio::OwnTerminal } else { Stdio::None };
+            let told = send(&client, &ToClient::Started(stdio), master.as_ref().map(AsFd::as_fd));
             match (self.is_direct, told) {
                 (true, Ok(())) => drop(self.audience.admit(client, Role::Caller)),
                 (true, Err(_)) => self.kill(),
@@ -173,9 +153,8 @@ impl Keeper {
             }
             return;
         };
-        self.door.takes_input = attended.input != Input::None;
-        self.door.ends = attended.input == Input::UntilFirstEnd && !attended.terminal;
-        let Some(options) = &attended.caller else {
+        // Of the next run it is the caller no more.
+        let Some(options) = attended.caller.take() else {
             let _ = send(&client, &ToClient::Started(Stdio::None), None);
             return;
         };
@@ -189,72 +168,218 @@ impl Keeper {
         }
     }
 
-    /// Copies output and forwards signals until the first process has ended.
-    fn attend(&mut self) {
+    /// Stays with the container, run after run, until it is not started again.
+    fn attend_to_the_end(&mut self) -> Exit {
         loop {
-            let Ok(ready) = self.poll() else { return self.kill() };
-            if ready.ended {
-                return;
+            self.attend(None);
+            let (exit, pause) = self.end_run();
+            let Some(pause) = pause else { return exit };
+            self.part(exit);
+            self.attend(Some(Instant::now() + pause));
+            let last = Exit { restarts: false, ..exit };
+            if self.stop.is_some() {
+                return last;
             }
-            for number in ready.peers {
-                if !self.hear(number) {
-                    self.audience.lose(number);
-                }
-            }
-            self.audience.deliver();
-            self.outputs.copy(&ready.outputs, &mut self.audience);
-            for peer in self.audience.take_gone() {
-                self.part_with(&peer);
-            }
-            if ready.knocked
-                && let Some(visitor) = accept(&self.listener)
-            {
-                self.audience.admit(visitor, Role::Visitor);
+            if self.start().is_err() {
+                // It has noted why.
+                return Exit { status: NOT_STARTED, ..last };
             }
         }
     }
 
-    fn poll(&self) -> Result<Ready, rustix::io::Errno> {
-        let wait = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
-        let mut fds = vec![wait(self.pidfd.as_fd()), wait(self.listener.as_fd())];
-        let peers = fds.len();
-        fds.extend(self.audience.descriptors());
-        let outputs = fds.len();
-        if !self.audience.is_behind() {
-            fds.extend(self.outputs.descriptors().map(wait));
+    /// Takes note of the end of a run: how it ended, and when the next begins.
+    fn end_run(&mut self) -> (Exit, Option<Duration>) {
+        let pid = self.process.as_ref().map(|process| process.pid);
+        if let Some(checkups) = self.checkups.take() {
+            checkups.close();
         }
-        let patience = self.audience.patience();
+        std::mem::take(&mut self.outputs).drain(&mut self.audience);
+        let ending = pid.map_or(Ending { status: NOT_STARTED, signal: None }, ending);
+        let sequel = self.container.ended(ending, self.stop);
+        self.paused = false;
+        let restart_after = sequel.restart_after.filter(|_| self.stop.is_none());
+        if restart_after.is_some() {
+            self.door = Door::default();
+            if let Some(process) = self.process.take() {
+                let _ = waitpid(process.pid, None);
+            }
+        }
+        let restarts = restart_after.is_some();
+        let exit = Exit { status: ending.status, oom_killed: sequel.oom_killed, restarts };
+        (exit, restart_after)
+    }
+
+    /// Lets all go who are connected: the next run has its own clients.
+    fn part(&mut self, exit: Exit) {
+        while let Some(visitor) = accept(&self.listener) {
+            self.audience.admit(visitor, Role::Visitor);
+        }
+        let terminal = self.terminal.take();
+        if let (false, Some(terminal)) =
+            (std::mem::take(&mut self.audience).close(exit), &terminal)
+        {
+            terminal.restore_for_another();
+        }
+    }
+
+    /// Copies output, forwards signals and checks health until the first
+    /// process has ended; where there is none, until then, or until it is not
+    /// to be started again.
+    fn attend(&mut self, until: Option<Instant>) {
+        loop {
+            if self.process.is_none()
+                && (self.stop.is_some() || until.is_none_or(|until| until <= Instant::now()))
+            {
+                return;
+            }
+            let Ok(ready) = self.poll(until) else { return self.kill() };
+            let mut outputs = Vec::new();
+            for source in ready {
+                match source {
+                    Source::Process => return,
+                    Source::Peer(number) => {
+                        if !self.hear(number) {
+                            self.audience.lose(number);
+                        }
+                    }
+                    Source::Output(number) => outputs.push(number),
+                    Source::Check | Source::CheckOutput => self.look_at_check(source),
+                    Source::Listener => self.admit(),
+                }
+            }
+            self.audience.deliver();
+            self.outputs.copy(&outputs, &mut self.audience);
+            for peer in self.audience.take_gone() {
+                self.part_with(&peer);
+            }
+            if let (Some(checkups), false) = (&mut self.checkups, self.paused) {
+                checkups.keep_time(&mut self.container);
+            }
+        }
+    }
+
+    /// What is ready, in the order of the list here: the end first, and peers
+    /// before the listener, whose guest is none of them yet.
+    fn poll(&self, until: Option<Instant>) -> Result<Vec<Source>, rustix::io::Errno> {
+        let wait = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+        let mut sources = Vec::new();
+        let mut fds = Vec::new();
+        if let Some(process) = &self.process {
+            sources.push(Source::Process);
+            fds.push(wait(process.pidfd.as_fd()));
+        }
+        for (number, fd) in self.audience.descriptors().enumerate() {
+            sources.push(Source::Peer(number));
+            fds.push(fd);
+        }
+        if !self.audience.is_behind() {
+            for (number, fd) in self.outputs.descriptors().enumerate() {
+                sources.push(Source::Output(number));
+                fds.push(wait(fd));
+            }
+        }
+        let checkups = self.checkups.as_ref();
+        if let Some(fd) = checkups.and_then(Checkups::output) {
+            sources.push(Source::CheckOutput);
+            fds.push(wait(fd));
+        }
+        if let Some(fd) = checkups.and_then(Checkups::process) {
+            sources.push(Source::Check);
+            fds.push(wait(fd));
+        }
+        sources.push(Source::Listener);
+        fds.push(wait(self.listener.as_fd()));
+        let patience = self.patience(until);
         rustix::io::retry_on_intr(|| poll(&mut fds, patience.as_ref()))?;
-        let ready = |index: &usize| !fds[*index].revents().is_empty();
-        let said = |index: &usize| fds[*index].revents().intersects(!PollFlags::OUT);
-        Ok(Ready {
-            ended: ready(&0),
-            knocked: ready(&1),
-            peers: (peers..outputs).filter(said).map(|at| at - peers).collect(),
-            outputs: (outputs..fds.len()).filter(ready).map(|at| at - outputs).collect(),
-        })
+        // Room for what waits is no word.
+        let said = |fd: &PollFd<'_>| fd.revents().intersects(!PollFlags::OUT);
+        let ready = sources.iter().zip(&fds).filter(|(_, fd)| said(fd));
+        Ok(ready.map(|(source, _)| *source).collect())
+    }
+
+    /// How long to wait at most.
+    fn patience(&self, until: Option<Instant>) -> Option<Timespec> {
+        let checkups = self.checkups.as_ref().filter(|_| !self.paused);
+        let deadlines = [until, self.audience.deadline(), checkups.and_then(Checkups::deadline)];
+        let deadline = deadlines.into_iter().flatten().min()?;
+        deadline.saturating_duration_since(Instant::now()).try_into().ok()
+    }
+
+    fn look_at_check(&mut self, source: Source) {
+        let Some(checkups) = &mut self.checkups else { return };
+        match source {
+            Source::CheckOutput => checkups.read(),
+            _ => checkups.end(&mut self.container),
+        }
+    }
+
+    fn admit(&mut self) {
+        if let Some(visitor) = accept(&self.listener) {
+            self.audience.admit(visitor, Role::Visitor);
+        }
     }
 
     /// Does what one of the connected says; false if it has gone.
     fn hear(&mut self, number: usize) -> bool {
         let Ok(Some((message, _))) = receive(&*self.audience.peer(number)) else { return false };
         match message {
-            ToMonitor::Signal(signal) => self.signal(signal),
+            ToMonitor::Signal { number, stop } => {
+                self.stop = stop.or(self.stop);
+                self.signal(number);
+                // Who stands still does not end.
+                if stop.is_some() {
+                    self.resume();
+                }
+            }
+            ToMonitor::Pause(paused) => return self.pause(number, paused),
             ToMonitor::Attach { input } => return self.attach(number, input),
             ToMonitor::InputEnded => {
                 self.audience.peer(number).types = false;
-                self.end_input();
+                self.door.end_input();
             }
         }
         true
     }
 
+    /// Lets the container stand still, or go on; false if whoever wants it has
+    /// gone.
+    fn pause(&mut self, number: usize, paused: bool) -> bool {
+        let done = match &self.process {
+            Some(_) => self.container.set_paused(paused),
+            None => Err(restarting("this container")),
+        };
+        let answer = match done {
+            Ok(()) => {
+                self.paused = paused;
+                if let (Some(checkups), false) = (&mut self.checkups, paused) {
+                    checkups.resume();
+                }
+                ToClient::Done
+            }
+            Err(error) => ToClient::Failed(Failure::new(FailedStage::Setup, &error)),
+        };
+        send(self.audience.peer(number), &answer, None).is_ok()
+    }
+
+    /// Lets a container that stands still go on.
+    fn resume(&mut self) {
+        if std::mem::take(&mut self.paused) {
+            // One that cannot goes on when its cgroup is swept.
+            let _ = self.container.set_paused(false);
+        }
+    }
+
     /// Shows one of the connected the output from now on; false if it has gone.
     fn attach(&mut self, number: usize, input: bool) -> bool {
+        let refused = if self.is_direct {
+            Some(Error::new(Kind::Unsupported, "nobody can attach to this container").hint(
+                "it has the descriptors of its caller; run it without --rm, or with -d",
+            ))
+        } else {
+            self.process.is_none().then(|| restarting("the container"))
+        };
         let peer = self.audience.peer(number);
-        if self.is_direct {
-            let error = Error::new(Kind::Unsupported, "nobody can attach to this container")
-                .hint("it has the descriptors of its caller; run it without --rm, or with -d");
+        if let Some(error) = refused {
             let failure = Failure::new(FailedStage::Setup, &error);
             return send(peer, &ToClient::Failed(failure), None).is_ok();
         }
@@ -270,7 +395,7 @@ impl Keeper {
     /// Does what follows when somebody has gone.
     fn part_with(&mut self, peer: &Peer) {
         if peer.types {
-            self.end_input();
+            self.door.end_input();
         }
         if peer.role == Role::Caller {
             // Where it has not done so itself, and nothing of it stays.
@@ -283,21 +408,24 @@ impl Keeper {
         }
     }
 
-    /// A client has no more input.
-    fn end_input(&mut self) {
-        if self.door.ends {
-            self.door.fd = None;
-        }
-    }
-
-    fn kill(&self) {
-        self.signal(nix::sys::signal::Signal::SIGKILL as i32);
+    fn kill(&mut self) {
+        self.stop.get_or_insert(Stop::ByHand);
+        self.signal(Signal::SIGKILL as i32);
+        self.resume();
     }
 
     fn signal(&self, number: i32) {
-        // A process that has ended already is success.
-        let _ = process::send_signal(self.pidfd.as_fd(), number);
+        if let Some(process) = &self.process {
+            // One that has ended already is success.
+            let _ = process::send_signal(process.pidfd.as_fd(), number);
+        }
     }
+}
+
+/// docker's words.
+fn restarting(what: &str) -> Error {
+    Error::new(Kind::InUse, format!("{what} is restarting, wait until it is running"))
+        .hint("see when: envbox ps -a")
 }
 
 fn accept(listener: &OwnedFd) -> Option<OwnedFd> {

@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::sys::socket;
 
 use super::log::Stream;
+use super::{Exit, Stop};
 
 /// What packets of output begin with; no JSON does.
 const STDOUT: u8 = 1;
@@ -31,7 +32,9 @@ pub enum ToClient {
     /// It does not, or nobody can attach to it.
     Failed(Failure),
     /// It has ended, and all is cleaned up.
-    Exited(i32),
+    Exited(Exit),
+    /// What was asked for is done.
+    Done,
 }
 
 /// What of a container's stdio comes as a descriptor beside the message.
@@ -56,7 +59,15 @@ pub enum Stdio {
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToMonitor {
     /// Send this signal to the first process.
-    Signal(i32),
+    Signal {
+        /// Its number.
+        number: i32,
+        /// Whether it is meant to end the container for good.
+        stop: Option<Stop>,
+    },
+    /// Let all processes stand still, or go on. The answer is `Done`, or
+    /// `Failed`.
+    Pause(bool),
     /// Show the output from now on.
     Attach {
         /// And hand over the input.
@@ -105,6 +116,11 @@ impl Failure {
             message: error.chain(),
             hint: error.hint_text().map(str::to_owned),
         }
+    }
+
+    /// What it says, with its causes.
+    pub fn message(&self) -> &str {
+        &self.message
     }
 
     /// The error again; its causes are in its message now.

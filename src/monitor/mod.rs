@@ -30,6 +30,9 @@
 //!   From one that is kept its client just goes.
 //! - Ctrl-Z without a terminal inside stops the container's processes, then the
 //!   client; what continues the client continues them.
+//! - A container that is to be started again when it has ended keeps its
+//!   monitor: all who are connected are told of each end, and the socket goes on.
+//! - The check of a container's health is a child of the monitor beside it.
 //! - A monitor that dies takes its container along by the parent-death signal;
 //!   the next command that opens the store sweeps what was left.
 //!
@@ -37,10 +40,13 @@
 //! up are the engine's.
 
 mod audience;
+mod checkup;
 mod client;
 mod control;
 mod detach_keys;
+mod door;
 mod forward;
+mod health;
 mod keeper;
 pub mod log;
 mod message;
@@ -52,11 +58,17 @@ mod screen;
 pub use client::{Client, launch};
 pub use control::{Control, Waited, listen};
 pub use detach_keys::DetachKeys;
+pub use health::{CheckResult, Health, HealthStatus, Schedule};
 pub use message::{FailedStage, Failure};
 pub use raw_terminal::{caller_terminal, input_is_terminal, window_size};
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
 
 use log::LogOptions;
 
@@ -152,12 +164,82 @@ pub enum ClientSignals {
     Own,
 }
 
-/// What the monitor is told to do; all of it happens in the monitor's process.
-pub struct Orders<S, F> {
-    /// Starts the container.
-    pub start: S,
-    /// Cleans up after it; the argument is `None` if it did not start.
-    pub finish: F,
+/// Why a container is not to be started again when it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stop {
+    /// Somebody wants it to end.
+    ByHand,
+    /// The host goes down; it is to come back with it.
+    Shutdown,
+}
+
+/// What comes after the end of a container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sequel {
+    /// The kernel killed processes of it for want of memory.
+    pub oom_killed: bool,
+    /// How long to wait until it is started again; `None` if it is not.
+    pub restart_after: Option<Duration>,
+}
+
+/// How a container ended, as its clients are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// Its exit status, or 128 plus the signal that ended it.
+    pub status: i32,
+    /// The kernel killed processes of it for want of memory.
+    pub oom_killed: bool,
+    /// Its monitor starts it again.
+    pub restarts: bool,
+}
+
+/// A container as its monitor knows it; all of it happens in the monitor's
+/// process.
+pub trait Container {
+    /// Starts it, for the first time or again.
+    ///
+    /// # Errors
+    /// How far it came; nothing is left running.
+    fn start(&mut self) -> Result<Running, Failure>;
+
+    /// Takes note of the end of its first process, which nobody has reaped yet.
+    fn ended(&mut self, ending: Ending, stop: Option<Stop>) -> Sequel;
+
+    /// Cleans up when it is not started again, or did not start at all.
+    fn finish(self, stop: Option<Stop>);
+
+    /// Lets all of its processes stand still, or go on.
+    ///
+    /// # Errors
+    /// Those of its cgroup; that it does already.
+    fn set_paused(&mut self, paused: bool) -> Result<()> {
+        let _ = paused;
+        Err(Error::unsupported("this container cannot be paused"))
+    }
+
+    /// When its health is checked; `None` if it is not.
+    fn schedule(&self) -> Option<Schedule> {
+        None
+    }
+
+    /// Starts a check of its health, which has this process's stdio.
+    ///
+    /// # Errors
+    /// As [`Container::start`].
+    fn start_check(&mut self) -> Result<Running, Failure> {
+        Err(Failure::new(FailedStage::Setup, &Error::internal("there is no check")))
+    }
+
+    /// Takes note of what has become of its health; `changed` if its status has.
+    fn checked(&mut self, health: &Health, changed: bool) {
+        let _ = (health, changed);
+    }
+}
+
+/// What the monitor is told to do.
+pub struct Orders<C> {
+    /// The container.
+    pub container: C,
     /// Who has its input and output.
     pub attachment: Attachment,
     /// Where other commands connect, from [`listen`].

@@ -41,7 +41,7 @@ pub struct ContainerRecord {
 }
 
 /// What became of a container, as far as it must survive a reboot.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerState {
     /// When it was last started.
     pub started_at: Option<Timestamp>,
@@ -50,6 +50,16 @@ pub struct ContainerState {
     /// How it last ended: the exit status, 128 and the signal's number for a
     /// signal.
     pub exit_code: Option<i32>,
+    /// The kernel killed processes of it for want of memory.
+    pub oom_killed: bool,
+    /// How often it was started again since somebody started it.
+    pub restarts: u32,
+    /// Somebody stopped it: its restart policy may leave it so.
+    pub stopped: bool,
+    /// Why it did not come up, if it did not.
+    pub error: Option<String>,
+    /// What became of its health, as JSON.
+    pub health: Option<String>,
 }
 
 impl Event {
@@ -91,7 +101,8 @@ fn event_of(record: &ContainerRecord, action: &str, more: Option<(&str, &str)>) 
 }
 
 const QUERY: &str = "SELECT id, name, image, chain, created_s, created_ns, spec,
-    started_s, started_ns, finished_s, finished_ns, exit_code FROM containers";
+    started_s, started_ns, finished_s, finished_ns, exit_code, oom_killed, restarts, stopped,
+    error, health FROM containers";
 
 impl Store {
     /// Puts a container into the store: its record, its directory with
@@ -147,7 +158,7 @@ impl Store {
         self.read("look for a container in", |connection| resolve(connection, text))
     }
 
-    /// Replaces the state of the container `id`, and writes down the event that
+    /// Replaces the state of the container `id`, and writes down the events that
     /// changed it.
     ///
     /// # Errors
@@ -156,12 +167,13 @@ impl Store {
         &self,
         id: &ContainerId,
         state: &ContainerState,
-        event: &Event,
+        events: &[Event],
     ) -> Result<()> {
         let changed = self.write("write a container's state to", |transaction| {
             let changed = transaction.execute(
                 "UPDATE containers SET started_s = ?2, started_ns = ?3, finished_s = ?4,
-                 finished_ns = ?5, exit_code = ?6 WHERE id = ?1",
+                 finished_ns = ?5, exit_code = ?6, oom_killed = ?7, restarts = ?8,
+                 stopped = ?9, error = ?10, health = ?11 WHERE id = ?1",
                 params![
                     id.as_str(),
                     state.started_at.map(|time| time.seconds),
@@ -169,10 +181,15 @@ impl Store {
                     state.finished_at.map(|time| time.seconds),
                     state.finished_at.map(|time| time.nanoseconds),
                     state.exit_code,
+                    state.oom_killed,
+                    state.restarts,
+                    state.stopped,
+                    state.error,
+                    state.health,
                 ],
             )?;
             if changed > 0 {
-                event::record(transaction, event)?;
+                events.iter().try_for_each(|event| event::record(transaction, event))?;
             }
             Ok(changed)
         })?;
@@ -256,7 +273,8 @@ impl Store {
 
 fn insert(connection: &Connection, record: &ContainerRecord) -> Result<(), Failure> {
     connection.execute(
-        "INSERT INTO containers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        "INSERT INTO containers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
+         ?14, ?15, ?16, ?17)",
         params![
             record.id.as_str(),
             record.name.as_str(),
@@ -270,6 +288,11 @@ fn insert(connection: &Connection, record: &ContainerRecord) -> Result<(), Failu
             record.state.finished_at.map(|time| time.seconds),
             record.state.finished_at.map(|time| time.nanoseconds),
             record.state.exit_code,
+            record.state.oom_killed,
+            record.state.restarts,
+            record.state.stopped,
+            record.state.error,
+            record.state.health,
         ],
     )?;
     Ok(())
@@ -362,6 +385,11 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<ContainerRecord> {
             started_at: time(row, 7)?,
             finished_at: time(row, 9)?,
             exit_code: row.get(11)?,
+            oom_killed: row.get(12)?,
+            restarts: row.get(13)?,
+            stopped: row.get(14)?,
+            error: row.get(15)?,
+            health: row.get(16)?,
         },
     })
 }

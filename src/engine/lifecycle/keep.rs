@@ -1,26 +1,31 @@
-//! What the monitor does for the engine: it notes that a container started and
-//! how it ended, and takes away what is not kept. Runs in the monitor's process.
+//! What the monitor does for the engine: it starts a container, notes that and
+//! how it ended, starts it again where its policy says so, and takes away what
+//! is not kept. Runs in the monitor's process.
 
-use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::fs::Timestamp;
-use crate::monitor::{self, Ending, FailedStage, Failure};
+use crate::monitor::{self, Ending, FailedStage, Failure, Health, Schedule, Sequel, Stop};
 use crate::mount::Mount;
 use crate::runtime::cgroup::Cgroup;
-use crate::runtime::join::ProcessId;
+use crate::runtime::join::{self, Privileges, ProcessId, Target};
 use crate::runtime::plan::Plan;
+use crate::runtime::spec::ProcessSpec;
 use crate::runtime::start::{self, StartError, Started};
 use crate::store::{ContainerState, EphemeralSnapshot, Event, Store};
 use crate::sys::process;
 
-use super::super::limits;
+use super::super::options::health::HealthCheck;
 use super::super::options::log::LogSpec;
+use super::super::options::restart::BackOff;
 use super::super::options::signal::Signal;
-use super::super::running::{Running, RunningFile};
+use super::super::running::{Activity, Running, RunningFile};
+use super::super::{Engine, limits};
+use super::kept::KeptSpec;
 
 /// The status of a container that did not come up and says no other: docker's
 /// for a failure of its own, of a program that cannot be executed, and of one
@@ -72,8 +77,10 @@ impl Place {
     }
 }
 
-/// A container that is claimed and has not ended.
+/// A container that is claimed and has not ended for good.
 pub(in crate::engine) struct Keeping<'a> {
+    /// Plans it again.
+    pub engine: &'a Engine,
     /// The store, closed between two uses.
     pub store: &'a Store,
     /// Where its files lie.
@@ -84,33 +91,31 @@ pub(in crate::engine) struct Keeping<'a> {
     pub running: Running,
     /// Its cgroup, if it has one.
     pub group: Option<Cgroup>,
-    /// When it was started; the monitor notes it.
-    pub started: Cell<Option<Timestamp>>,
+    /// How it is started; none when that is done.
+    pub plan: Option<Plan>,
+    /// How its health is checked, if it is.
+    pub check: Option<HealthCheck>,
+    /// What has become of it.
+    pub life: Life,
+}
+
+/// What has become of a container since somebody started it.
+#[derive(Default)]
+pub(in crate::engine) struct Life {
+    /// What its record says, if it has one.
+    state: ContainerState,
+    /// When it last started.
+    begun: Option<Instant>,
+    back_off: BackOff,
+    health: Option<Health>,
 }
 
 impl Keeping<'_> {
     /// Starts `plan`, and lets everybody see it.
-    ///
-    /// # Errors
-    /// How far it came; nothing is left running.
-    pub(in crate::engine) fn start(&self, plan: Plan) -> Result<monitor::Running, Failure> {
+    fn start_plan(&mut self, plan: Plan) -> Result<monitor::Running, Failure> {
         let started =
             to_monitor(start::start(plan)).inspect_err(|failure| self.note_failure(failure))?;
-        let now = Timestamp::now();
-        self.started.set(Some(now));
-        let pid = started.pid.as_raw().cast_unsigned();
-        let noted = self.note_start(now).and_then(|()| {
-            let process = ProcessId::of(pid)?;
-            self.claim.publish(|claimed| {
-                *claimed = Running {
-                    name: claimed.name.clone(),
-                    started: now.seconds,
-                    pid: Some(pid),
-                    pid_start: process.map(|process| process.start),
-                    ..self.running.clone()
-                };
-            })
-        });
+        let noted = self.publish_start(started.pid.as_raw().cast_unsigned());
         self.store.close_database();
         if let Err(error) = noted {
             // Nobody could find it again.
@@ -121,12 +126,34 @@ impl Keeping<'_> {
         Ok(started)
     }
 
-    fn note_start(&self, now: Timestamp) -> Result<()> {
+    fn publish_start(&mut self, pid: u32) -> Result<()> {
+        let now = Timestamp::now();
+        let restarts = self.life.state.restarts;
+        self.life.state =
+            ContainerState { started_at: Some(now), restarts, ..ContainerState::default() };
+        self.life.begun = Some(Instant::now());
+        self.note_start()?;
+        if self.check.is_some() {
+            self.life.health = Some(Health::default());
+            self.claim.write_health(&Health::default())?;
+        }
+        self.running.started = now.seconds;
+        self.running.pid = Some(pid);
+        self.running.pid_start = ProcessId::of(pid)?.map(|process| process.start);
+        self.publish(Activity::Runs)
+    }
+
+    /// Lets everybody see what the container does.
+    fn publish(&mut self, activity: Activity) -> Result<()> {
+        self.running.activity = activity;
+        self.claim.publish(|claimed| {
+            *claimed = Running { name: claimed.name.clone(), ..self.running.clone() };
+        })
+    }
+
+    fn note_start(&self) -> Result<()> {
         match &self.place {
-            Place::Kept { .. } => {
-                let state = ContainerState { started_at: Some(now), ..ContainerState::default() };
-                self.note("start", &state, &[])
-            }
+            Place::Kept { .. } => self.note(&[self.event("start", &[])]),
             Place::Ephemeral(_) => {
                 // A store that is full must not keep it from running.
                 let events = ["create", "start"].map(|action| self.event(action, &[]));
@@ -136,26 +163,143 @@ impl Keeping<'_> {
         }
     }
 
-    fn note(&self, action: &str, state: &ContainerState, more: &[(&str, String)]) -> Result<()> {
-        self.store.update_container_state(&self.running.id, state, &self.event(action, more))
+    fn note(&self, events: &[Event]) -> Result<()> {
+        self.store.update_container_state(&self.running.id, &self.life.state, events)
     }
 
     fn event(&self, action: &str, more: &[(&str, String)]) -> Event {
         event(&self.running, action, more)
     }
 
-    /// Notes the end, and removes what is not kept. Teardown goes on: what
-    /// fails here is finished by the next command that sees it.
-    pub(in crate::engine) fn finish(mut self, ended: Option<Ending>) {
+    /// Others may have renamed it.
+    fn learn_name(&mut self) {
         if let Ok(Some(now)) = self.claim.read() {
             self.running.name = now.name;
         }
-        if let Some(ending) = ended {
-            let _ = self.note_end(ending);
+    }
+
+    fn note_end(&self, ending: Ending) -> Result<()> {
+        let mut more = vec![("exitCode", ending.status.to_string())];
+        more.extend(ending.signal.map(|signal| ("signal", signal.to_string())));
+        let mut events = Vec::new();
+        if self.life.state.oom_killed {
+            events.push(self.event("oom", &[]));
         }
-        let Self { store, place, claim, running, group, .. } = self;
+        events.push(self.event("die", &more));
+        match self.place {
+            Place::Ephemeral(_) => {
+                events.push(self.event("destroy", &[]));
+                self.store.record_events(&events)
+            }
+            Place::Kept { .. } => self.note(&events),
+        }
+    }
+
+    /// Notes that it did not come up, which `ps` does not take for an end,
+    /// unless it ran before.
+    pub(in crate::engine) fn note_failure(&mut self, failure: &Failure) {
+        let status = FAILED.iter().find(|(stage, _)| *stage == failure.stage);
+        let status = status.map_or(128, |(_, status)| *status);
+        let die = self.event("die", &[("exitCode", status.to_string())]);
+        let _ = match self.place {
+            Place::Ephemeral(_) => self.store.record_events(&[
+                self.event("create", &[]),
+                die,
+                self.event("destroy", &[]),
+            ]),
+            Place::Kept { .. } => {
+                let state = &mut self.life.state;
+                state.exit_code = Some(status);
+                state.error = Some(failure.message().to_owned());
+                if state.started_at.is_some() {
+                    state.finished_at = Some(Timestamp::now());
+                }
+                self.note(&[die])
+            }
+        };
+    }
+
+    /// How long until it is started again, which its policy says as it is now.
+    fn restart_after(&mut self, status: i32, stop: Option<Stop>) -> Option<Duration> {
+        if !matches!(self.place, Place::Kept { auto_remove: false, .. }) {
+            return None;
+        }
+        let record = self.store.container(self.running.id.as_str()).ok()?;
+        let policy = KeptSpec::of(&record).restart;
+        if !policy.restarts(status, self.life.state.restarts, stop.is_some()) {
+            return None;
+        }
+        let ran = self.life.begun.map_or(Duration::ZERO, |begun| begun.elapsed());
+        Some(self.life.back_off.next(ran))
+    }
+
+    /// Plans the next run, of what the record says now.
+    fn plan_again(&mut self) -> Result<Plan> {
+        let record = self.store.container(self.running.id.as_str())?;
+        let spec = KeptSpec::of(&record);
+        let request = spec.request(record.name.as_str())?;
+        if let Place::Kept { mount, .. } = &mut self.place {
+            *mount = self.store.container_mount(&record.id)?;
+        }
+        self.running = spec.claimed((&record.id, &record.name), Some(record.image));
+        self.life.state.restarts += 1;
+        let engine = self.engine;
+        let plan = engine.plan(self, &request, spec.platform.as_ref());
+        self.store.close_database();
+        plan
+    }
+
+    fn remove_group(&mut self) {
+        // What cannot be removed now is swept by the next command.
+        let _ = self.group.take().as_ref().map(limits::remove_group);
+    }
+}
+
+impl monitor::Container for Keeping<'_> {
+    fn start(&mut self) -> Result<monitor::Running, Failure> {
+        let plan = match self.plan.take() {
+            Some(plan) => plan,
+            None => self.plan_again().map_err(|error| {
+                let failure = Failure::new(FailedStage::Setup, &error);
+                self.note_failure(&failure);
+                failure
+            })?,
+        };
+        self.start_plan(plan)
+    }
+
+    fn ended(&mut self, ending: Ending, stop: Option<Stop>) -> Sequel {
+        let oom_kills = self.group.as_ref().map_or(Ok(0), Cgroup::oom_kills);
+        self.learn_name();
+        let state = &mut self.life.state;
+        state.finished_at = Some(Timestamp::now());
+        state.exit_code = Some(ending.status);
+        state.oom_killed = oom_kills.is_ok_and(|kills| kills > 0);
+        state.stopped = stop == Some(Stop::ByHand);
+        state.health = self.life.health.take().and_then(|health| serde_json::to_string(&health).ok());
+        let oom_killed = state.oom_killed;
+        let _ = self.note_end(ending);
+        let restart_after = self.restart_after(ending.status, stop);
+        if restart_after.is_some() {
+            (self.running.pid, self.running.pid_start) = (None, None);
+            let _ = self.publish(Activity::Restarts);
+            self.remove_group();
+        }
+        self.store.close_database();
+        Sequel { oom_killed, restart_after }
+    }
+
+    /// Removes what is not kept. Teardown goes on: what fails here is finished
+    /// by the next command that sees it.
+    fn finish(mut self, stop: Option<Stop>) {
+        if stop == Some(Stop::ByHand) && !self.life.state.stopped {
+            // Between two runs.
+            self.life.state.stopped = true;
+            let _ = self.note(&[]);
+        }
         // Before the claim: a group without one is nobody's.
-        let _ = group.as_ref().map(limits::remove_group);
+        self.remove_group();
+        let Self { store, place, claim, running, .. } = self;
         match place {
             Place::Ephemeral(snapshot) => {
                 let snapshot = ManuallyDrop::into_inner(snapshot);
@@ -172,40 +316,70 @@ impl Keeping<'_> {
         let _ = claim.remove();
     }
 
-    fn note_end(&self, ending: Ending) -> Result<()> {
-        let mut more = vec![("exitCode", ending.status.to_string())];
-        more.extend(ending.signal.map(|signal| ("signal", signal.to_string())));
-        match self.place {
-            Place::Ephemeral(_) => {
-                self.store.record_events(&[self.event("die", &more), self.event("destroy", &[])])
+    fn set_paused(&mut self, paused: bool) -> Result<()> {
+        self.learn_name();
+        let name = &self.running.name;
+        let Some(group) = self.group.clone() else {
+            return Err(Error::unsupported(format!("container {name} has no cgroup to pause it by"))
+                .hint("see docs/cgroups.md for how this user gets one"));
+        };
+        match (self.running.activity == Activity::Paused, paused) {
+            (true, true) => {
+                return Err(Error::new(Kind::InUse, format!("container {name} is already paused"))
+                    .hint(format!("envbox unpause {name}")));
             }
-            Place::Kept { .. } => {
-                let state = ContainerState {
-                    started_at: self.started.get(),
-                    finished_at: Some(Timestamp::now()),
-                    exit_code: Some(ending.status),
-                };
-                self.note("die", &state, &more)
+            (false, false) => {
+                return Err(Error::new(Kind::InUse, format!("container {name} is not paused"))
+                    .hint("list those that are: envbox ps -f status=paused"));
             }
+            _ => {}
         }
+        if paused {
+            // First: who sees it run must be able to join it.
+            self.publish(Activity::Paused)?;
+            if let Err(error) = group.freeze() {
+                self.publish(Activity::Runs)?;
+                return Err(error);
+            }
+        } else {
+            group.thaw()?;
+            self.publish(Activity::Runs)?;
+        }
+        let event = self.event(if paused { "pause" } else { "unpause" }, &[]);
+        let _ = self.store.record_event(&event);
+        self.store.close_database();
+        Ok(())
     }
 
-    /// Notes that it did not come up, which `ps` then does not take for an end.
-    pub(in crate::engine) fn note_failure(&self, failure: &Failure) {
-        let status = FAILED.iter().find(|(stage, _)| *stage == failure.stage);
-        let status = status.map_or(128, |(_, status)| *status);
-        let more = [("exitCode", status.to_string())];
-        let _ = match self.place {
-            Place::Ephemeral(_) => self.store.record_events(&[
-                self.event("create", &[]),
-                self.event("die", &more),
-                self.event("destroy", &[]),
-            ]),
-            Place::Kept { .. } => {
-                let state = ContainerState { exit_code: Some(status), ..Default::default() };
-                self.note("die", &state, &more)
-            }
+    fn schedule(&self) -> Option<Schedule> {
+        self.check.as_ref().map(HealthCheck::schedule)
+    }
+
+    fn start_check(&mut self) -> Result<monitor::Running, Failure> {
+        let setup = |error: Error| Failure::new(FailedStage::Setup, &error);
+        let ended = || setup(Error::new(Kind::Unavailable, "the container has ended"));
+        let target = match self.running.first_process() {
+            Some(process) => Target::open(process).map_err(setup)?,
+            None => None,
         };
+        let parts = (target, &self.running.process, &self.check);
+        let (Some(target), Some(own), Some(check)) = parts else { return Err(ended()) };
+        let process =
+            ProcessSpec { args: check.command.clone(), terminal: false, ..own.clone() };
+        let entrance = self.group.as_ref().map(Cgroup::entrance).transpose().map_err(setup)?;
+        let plan = join::plan(&process, target, Privileges::Same).map_err(setup)?;
+        to_monitor(join::start(plan.in_group(entrance)))
+    }
+
+    fn checked(&mut self, health: &Health, changed: bool) {
+        let _ = self.claim.write_health(health);
+        self.life.health = Some(health.clone());
+        if changed {
+            self.learn_name();
+            let event = self.event(&format!("health_status: {}", health.status.as_str()), &[]);
+            let _ = self.store.record_event(&event);
+            self.store.close_database();
+        }
     }
 }
 

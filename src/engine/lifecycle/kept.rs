@@ -19,7 +19,7 @@ use super::super::options::log::LogSpec;
 use super::super::options::security::SeccompOption;
 use super::super::options::signal::Signal;
 use super::super::request::ContainerRequest;
-use super::super::running::Running;
+use super::super::running::{Activity, Running};
 use super::text;
 
 /// The `spec` of a container's record. What is missing, or not understood, in
@@ -116,6 +116,8 @@ impl KeptSpec {
             command: self.command.clone(),
             started: Timestamp::now().seconds,
             pid: None,
+            activity: Activity::Runs,
+            is_checked: false,
             pid_start: None,
             process: None,
             labels: self.labels.clone(),

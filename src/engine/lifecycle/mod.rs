@@ -37,7 +37,7 @@ pub use resources::ContainerResources;
 pub use start::{Attach, StartedContainer};
 pub use stop::StopOptions;
 
-pub(super) use keep::{Keeping, Place, to_monitor};
+pub(super) use keep::{Keeping, Life, Place, to_monitor};
 pub(super) use kept::KeptSpec;
 
 use crate::error::{Error, Kind, Result};

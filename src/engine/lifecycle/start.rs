@@ -6,7 +6,7 @@ use crate::id::ContainerId;
 use crate::monitor::{ClientInput, ClientOptions};
 use crate::store::ContainerRecord;
 
-use super::super::launch::{self, Prepared};
+use super::super::launch::Prepared;
 use super::super::request::{ContainerRequest, Terminal};
 use super::super::{Ended, Engine};
 use super::keep::Place;
@@ -77,7 +77,7 @@ impl Engine {
                 client.leave();
                 Ok(StartedContainer::Running(record.id))
             }
-            begun => launch::wait(begun).map(StartedContainer::Ended),
+            begun => self.wait_for(begun).map(StartedContainer::Ended),
         }
     }
 
