@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::id::ContainerName;
+use crate::oci::Healthcheck;
 use crate::runtime::capability::{self, CapabilitySet, Selection};
 use crate::runtime::cgroup::Resources;
 use crate::runtime::spec::{HostOwner, Links, NetworkNamespace};
 
 use super::lifecycle::text::{self, StoredMount};
 use super::options::environment::EnvironmentOption;
+use super::options::health::HealthCheck;
 use super::options::hostname::Hostname;
 use super::options::isolation::IsolationOptions;
 use super::options::mount::MountOption;
@@ -222,6 +224,13 @@ pub struct ContainerRequest {
     /// Names, settings, namespaces and devices; an older envbox kept none.
     #[serde(default)]
     pub isolation: IsolationOptions,
+    /// How its health is probed, if it is.
+    #[serde(default)]
+    pub health: Option<HealthCheck>,
+    /// The same as it was asked for, docker's form: what nobody said is 0, and
+    /// what is not probed may be said as well.
+    #[serde(default)]
+    pub healthcheck: Option<Healthcheck>,
     /// The name under which it is kept, or that it shows while it runs.
     pub name: Option<ContainerName>,
     /// Whether it is kept after its end.

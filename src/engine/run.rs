@@ -8,6 +8,7 @@ use crate::oci::ExecParameters;
 
 use super::environment::Variables;
 use super::lifecycle::LifecycleOptions;
+use super::options::health;
 use super::options::resources::SHM_SIZE;
 use super::request::{ContainerOptions, ContainerRequest, Rootfs, Terminal};
 use super::volumes::{InheritedMounts, with_image_volumes};
@@ -82,6 +83,7 @@ impl Engine {
         };
         let mounts = with_image_volumes(&options.mounts, &mut inherited, &config.volumes)?;
         let (command, entrypoint) = command(request, config)?;
+        let (probed, flags) = (config.healthcheck.as_ref(), &request.lifecycle.health);
         Ok(ContainerRequest {
             rootfs: Rootfs::Image(request.image.clone()),
             commands: vec![command],
@@ -105,6 +107,8 @@ impl Engine {
             capabilities: options.capabilities(),
             security: options.security.clone(),
             isolation: options.isolation.clone(),
+            health: health::merge(probed, flags, config.shell.as_deref())?,
+            healthcheck: health::asked(probed, flags)?,
             name: request.name.clone(),
             keep: request.keep,
             keep_descriptors: Vec::new(),

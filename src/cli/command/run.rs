@@ -2,7 +2,9 @@
 
 use crate::cli::args::container::{NewContainer, Run};
 use crate::cli::exit;
+use crate::engine::options::health::HealthOptions;
 use crate::engine::options::log::LogSpec;
+use crate::engine::options::restart::RestartPolicy;
 use crate::engine::{Ended, Engine, Launched, LifecycleOptions, RunRequest, Terminal};
 use crate::error::{Error, Result};
 use crate::monitor::{self, ClientOptions};
@@ -60,6 +62,8 @@ pub(super) fn request(new: NewContainer) -> Result<RunRequest> {
             cid_file: new.cidfile,
             volumes_from: new.volumes_from,
             auto_remove: false,
+            restart: RestartPolicy::default(),
+            health: HealthOptions::default(),
             log,
             client: ClientOptions::default(),
         },

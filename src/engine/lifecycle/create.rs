@@ -13,8 +13,10 @@ use crate::runtime::source;
 use crate::store::{ContainerRecord, ContainerState, ImageRecord, VolumeHolder, random_name};
 
 use super::super::launch::{Prepared, check_platform, open_root};
+use super::super::options::health::HealthOptions;
 use super::super::options::log::LogSpec;
 use super::super::options::mount::MountKind;
+use super::super::options::restart::RestartPolicy;
 use super::super::options::signal::Signal;
 use super::super::request::{ContainerRequest, MountRequest, Rootfs};
 use super::super::running::{self, RunningFile};
@@ -45,6 +47,10 @@ pub struct LifecycleOptions {
     pub volumes_from: Vec<VolumesFrom>,
     /// A container that is kept is removed when it ends.
     pub auto_remove: bool,
+    /// `--restart`. What is not kept is never started again.
+    pub restart: RestartPolicy,
+    /// What the `--health-*` flags say.
+    pub health: HealthOptions,
     /// `--log-driver` and `--log-opt`. What is not kept has no log, whatever
     /// it may be.
     pub log: LogSpec,
@@ -203,6 +209,7 @@ impl Engine {
             stop_signal: options.stop_signal.or_else(|| config.stop_signal.parse().ok()),
             stop_timeout: options.stop_timeout,
             auto_remove: options.auto_remove,
+            restart: options.restart,
             log: options.log,
             platform: platform.clone(),
             ..KeptSpec::default()

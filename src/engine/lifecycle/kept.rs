@@ -16,6 +16,7 @@ use crate::store::ContainerRecord;
 
 use super::super::Settings;
 use super::super::options::log::LogSpec;
+use super::super::options::restart::RestartPolicy;
 use super::super::options::security::SeccompOption;
 use super::super::options::signal::Signal;
 use super::super::request::ContainerRequest;
@@ -40,6 +41,8 @@ pub(in crate::engine) struct KeptSpec {
     pub stop_timeout: Option<i64>,
     /// `--rm`: it goes when it ends.
     pub auto_remove: bool,
+    /// `--restart`: whether it is started again when it ended.
+    pub restart: RestartPolicy,
     /// Its log.
     pub log: LogSpec,
     /// The platform of the image, which may have gone by the next start.

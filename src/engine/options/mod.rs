@@ -11,6 +11,7 @@ pub mod device;
 pub mod dns;
 pub mod environment;
 pub mod extra_host;
+pub mod health;
 pub mod hostname;
 pub mod isolation;
 pub mod log;
@@ -18,6 +19,7 @@ pub mod mount;
 pub mod namespace;
 pub mod network;
 pub mod resources;
+pub mod restart;
 pub mod security;
 pub mod signal;
 pub mod size;
@@ -44,6 +46,7 @@ serialize_as_text!(
     mount::MountOption,
     mount::ShellMount,
     network::NetworkMode,
+    restart::RestartPolicy,
     ulimit::Bound,
     user::UserSpec,
 );

@@ -152,6 +152,8 @@ impl Engine {
             capabilities: options.capabilities(),
             security: options.security.clone(),
             isolation: options.isolation.clone(),
+            health: None,
+            healthcheck: None,
             name: request.keep.clone(),
             keep: request.keep.is_some(),
             keep_descriptors: request.jobserver.map(|(r, w)| vec![r, w]).unwrap_or_default(),
