@@ -16,7 +16,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::events::SystemVerb;
 use args::{Arguments, Verb};
 
 /// Runs this process's command line.
@@ -62,6 +61,8 @@ fn perform(arguments: &[OsString]) -> Option<i32> {
         Verb::Stop(stop) => command::stop::run(&engine, &stop),
         Verb::Restart(restart) => command::restart::run(&engine, &restart),
         Verb::Kill(kill) => command::kill::run(&engine, &kill),
+        Verb::Pause(pause) => command::pause::run(&engine, &pause),
+        Verb::Unpause(unpause) => command::pause::unpause(&engine, &unpause),
         Verb::Wait(wait) => command::wait::run(&engine, &wait),
         Verb::Rename(rename) => command::rename::run(&engine, &rename),
         Verb::Ps(ps) => command::ps::run(&engine, &ps),
@@ -70,9 +71,8 @@ fn perform(arguments: &[OsString]) -> Option<i32> {
         Verb::Cp(copy) => command::cp::run(&engine, copy),
         Verb::Diff(diff) => command::diff::run(&engine, &diff),
         Verb::Port(port) => command::port::run(&engine, &port),
-        Verb::Events(events) | Verb::System(SystemVerb::Events(events)) => {
-            command::events::run(&engine, &events)
-        }
+        Verb::Events(events) => command::events::run(&engine, &events),
+        Verb::System(verb) => command::system::run(&engine, &verb),
         Verb::Init(init) => command::init::run(&engine, init),
         Verb::Profile(profile) => command::profile::run(&engine, profile),
         Verb::Completion { shell } => command::reference::completion(shell),

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::error::Result;
 use crate::fs::Timestamp;
 use crate::id::{ContainerId, ContainerName};
+use crate::monitor::HealthStatus;
 use crate::store::ContainerRecord;
 
 use super::Engine;
 use super::held;
 use super::lifecycle::KeptSpec;
-use super::running::{self, Running};
+use super::running::{self, Activity, Running};
 
 /// The status of a container whose monitor was killed before it could note
 /// one: its processes were killed with it.
@@ -23,8 +24,19 @@ pub enum ContainerStatus {
     Created,
     /// It runs, since then.
     Running(Timestamp),
+    /// It runs since then, and its processes stand still.
+    Paused(Timestamp),
+    /// It ended with this status then, and is to be started again.
+    Restarting(i32, Option<Timestamp>),
     /// It ended with this status; `None` if nobody saw when.
     Exited(i32, Option<Timestamp>),
+}
+
+impl ContainerStatus {
+    /// docker: it has a process, or is to have one again.
+    pub fn is_up(&self) -> bool {
+        matches!(self, Self::Running(_) | Self::Paused(_) | Self::Restarting(..))
+    }
 }
 
 /// A container in a list.
@@ -46,6 +58,8 @@ pub struct ContainerSummary {
     pub labels: BTreeMap<String, String>,
     /// Whether it goes when it ends.
     pub auto_remove: bool,
+    /// What its health is, if it runs and that is checked.
+    pub health: Option<HealthStatus>,
 }
 
 impl Engine {
@@ -65,13 +79,25 @@ impl Engine {
             .into_iter()
             .map(|record| {
                 let alive = running.remove(&record.id);
-                of_record(record, alive)
+                let health = alive.as_ref().map_or(Ok(None), |alive| self.health(alive))?;
+                Ok(ContainerSummary { health, ..of_record(record, alive) })
             })
-            .collect();
-        all.extend(running.into_values().filter(|found| found.pid.is_some()).map(of_running));
+            .collect::<Result<_>>()?;
+        for alive in running.into_values().filter(|found| found.pid.is_some()) {
+            let health = self.health(&alive)?;
+            all.push(ContainerSummary { health, ..of_running(alive) });
+        }
         self.remove_orphans(&mut all);
         all.sort_by_key(|container| std::cmp::Reverse(container.created));
         Ok(all)
+    }
+
+    fn health(&self, alive: &Running) -> Result<Option<HealthStatus>> {
+        if !alive.is_checked || alive.pid.is_none() {
+            return Ok(None);
+        }
+        let health = running::health(&self.settings.store.run, &alive.id)?;
+        Ok(health.map(|health| health.status))
     }
 
     /// Who is claimed or runs, and the records that `read` reads, as both were
@@ -123,12 +149,13 @@ fn started_without_file(
 /// What a list tells of a kept container, and of it running if it does.
 pub(super) fn of_record(record: ContainerRecord, running: Option<Running>) -> ContainerSummary {
     let spec = KeptSpec::of(&record);
-    let state = record.state;
+    let state = &record.state;
     let ended = state.finished_at.is_some();
     let status = match (running, state.started_at) {
-        (Some(Running { pid: Some(_), started, .. }), _) => {
-            ContainerStatus::Running(Timestamp::from_seconds(started))
+        (Some(Running { activity: Activity::Restarts, .. }), _) => {
+            ContainerStatus::Restarting(state.exit_code.unwrap_or(KILLED), state.finished_at)
         }
+        (Some(Running { pid: Some(_), started, activity, .. }), _) => up(started, activity),
         // Its monitor has noted the start, and is about to name the process.
         (Some(_), Some(started)) if !ended => ContainerStatus::Running(started),
         (_, None) => ContainerStatus::Created,
@@ -145,6 +172,16 @@ pub(super) fn of_record(record: ContainerRecord, running: Option<Running>) -> Co
         status,
         labels: spec.labels,
         auto_remove: spec.auto_remove,
+        health: None,
+    }
+}
+
+/// One that has a process.
+fn up(started: i64, activity: Activity) -> ContainerStatus {
+    let since = Timestamp::from_seconds(started);
+    match activity {
+        Activity::Paused => ContainerStatus::Paused(since),
+        Activity::Runs | Activity::Restarts => ContainerStatus::Running(since),
     }
 }
 
@@ -157,8 +194,9 @@ pub(super) fn of_running(running: Running) -> ContainerSummary {
         image: running.image_name,
         command: running.command,
         created: since,
-        status: ContainerStatus::Running(since),
+        status: up(running.started, running.activity),
         labels: running.labels,
         auto_remove: true,
+        health: None,
     }
 }

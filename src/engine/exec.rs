@@ -21,7 +21,7 @@ use crate::runtime::spec::{ProcessSpec, RlimitSpec};
 use crate::sys::socket;
 
 use super::environment::Variables;
-use super::lifecycle::to_monitor;
+use super::lifecycle::{restarting, to_monitor};
 use super::options::environment::EnvironmentOption;
 use super::options::user::{Principal, UserSpec};
 use super::request::Terminal;
@@ -62,6 +62,9 @@ impl Engine {
     /// `NotFound` for no such container, `InUse` if it does not run.
     pub fn exec(&self, request: &ExecRequest) -> Result<Ended> {
         let (running, target) = self.running_target(&request.container)?;
+        if running.activity == Activity::Paused {
+            return Err(paused(&request.container));
+        }
         if let Some(store) = self.existing_store()? {
             store.close_database();
         }
@@ -160,16 +163,8 @@ impl Engine {
     /// Those of [`Engine::find_container`]; `InUse` if it does not run.
     pub(super) fn running_target(&self, name: &str) -> Result<(Running, Target)> {
         let running = self.find_container(name)?.running;
-        match running.as_ref().map(|running| running.activity) {
-            Some(Activity::Paused) => {
-                return Err(Error::new(
-                    Kind::InUse,
-                    format!("container {name} is paused, unpause the container before exec"),
-                )
-                .hint(format!("envbox unpause {name}")));
-            }
-            Some(Activity::Restarts) => return Err(super::lifecycle::restarting(name)),
-            Some(Activity::Runs) | None => {}
+        if running.as_ref().is_some_and(|running| running.activity == Activity::Restarts) {
+            return Err(restarting(name));
         }
         let target = match running.as_ref().and_then(Running::first_process) {
             Some(id) => Target::open(id)?,
@@ -177,6 +172,12 @@ impl Engine {
         };
         running.zip(target).ok_or_else(|| not_running(name))
     }
+}
+
+/// docker's words.
+fn paused(name: &str) -> Error {
+    let message = format!("container {name} is paused, unpause the container before exec");
+    Error::new(Kind::InUse, message).hint(format!("envbox unpause {name}"))
 }
 
 /// docker's words.

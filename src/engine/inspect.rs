@@ -5,9 +5,10 @@ use crate::digest::ImageId;
 use crate::error::{Error, Kind, Result};
 use crate::fs::Timestamp;
 use crate::id::ContainerId;
+use crate::monitor::Health;
 use crate::mount::Mount;
 use crate::platform::Platform;
-use crate::store::{ContainerRecord, ImageRecord, Store};
+use crate::store::{ContainerRecord, ContainerState, ImageRecord, Store};
 
 use super::lifecycle::{KeptSpec, no_such_container};
 use super::options::signal::Signal;
@@ -52,15 +53,14 @@ pub struct ContainerDetails {
     pub summary: ContainerSummary,
     /// The image that it was made from; none if it stands on a directory.
     pub image: Option<ImageId>,
-    /// When it was last started.
-    pub started_at: Option<Timestamp>,
+    /// What became of it so far.
+    pub state: ContainerState,
+    /// Its health, if that is checked, or was in its last run.
+    pub health: Option<Health>,
     /// The size of its files, if it was asked for and the container is kept.
     pub size: Option<ContainerSize>,
     /// Its first process, if it runs.
     pub pid: Option<u32>,
-    /// Its last exit status, or why it did not come up; none while it runs, and
-    /// where nobody has seen one.
-    pub exit_code: Option<i32>,
     /// The platform of its image.
     pub platform: Option<Platform>,
     /// What stops it, if not SIGTERM.
@@ -159,13 +159,18 @@ impl Engine {
         alive: Option<Running>,
     ) -> Result<ContainerDetails> {
         let spec = KeptSpec::of(&record);
-        let (image, state) = (record.image, record.state);
+        let image = record.image;
+        let state = record.state.clone();
         let pid = alive.as_ref().and_then(|alive| alive.pid);
+        let health = match &alive {
+            Some(alive) => running::health(&self.settings.store.run, &alive.id)?,
+            None => state.health.as_deref().and_then(|json| serde_json::from_str(json).ok()),
+        };
         let summary = containers::of_record(record, alive);
         Ok(ContainerDetails {
             image: Some(image),
-            started_at: state.started_at,
-            exit_code: state.exit_code,
+            state,
+            health,
             pid,
             ..self.details(summary, spec)?
         })
@@ -175,7 +180,11 @@ impl Engine {
         let spec = KeptSpec::of_running(&alive);
         Ok(ContainerDetails {
             image: alive.image,
-            started_at: Some(Timestamp::from_seconds(alive.started)),
+            state: ContainerState {
+                started_at: Some(Timestamp::from_seconds(alive.started)),
+                ..ContainerState::default()
+            },
+            health: running::health(&self.settings.store.run, &alive.id)?,
             pid: alive.pid,
             ..self.details(containers::of_running(alive), spec)?
         })
@@ -193,10 +202,10 @@ impl Engine {
         Ok(ContainerDetails {
             summary,
             image: None,
-            started_at: None,
+            state: ContainerState::default(),
+            health: None,
             size: None,
             pid: None,
-            exit_code: None,
             platform: spec.platform,
             stop_signal: spec.stop_signal,
             stop_timeout: spec.stop_timeout,

@@ -10,8 +10,8 @@ use rustix::fs::{Mode, OFlags};
 use crate::error::{Error, Result};
 use crate::fs::{self, Dir};
 use crate::monitor::{
-    self, Attachment, Attended, Client, ClientInput, ClientOptions, FailedStage, Failure, Input,
-    Orders,
+    self, Attachment, Attended, Client, ClientInput, ClientOptions, Container as _, FailedStage,
+    Failure, Input, Orders,
 };
 use crate::oci::ImageConfig;
 use crate::platform::Platform;
@@ -290,4 +290,3 @@ fn attachment(request: &ContainerRequest, attach: &Attach, place: &Place) -> Res
     });
     Ok(Attachment::Attended(Attended { log, terminal, input, caller }))
 }
-

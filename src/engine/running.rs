@@ -33,6 +33,7 @@ use crate::runtime::spec::ProcessSpec;
 
 use super::held::{self, Held};
 use super::limits;
+use super::options::signal::Signal;
 
 const FOLDER: &str = "containers";
 
@@ -105,6 +106,12 @@ impl Running {
     /// The first process; none until it runs.
     pub(super) fn first_process(&self) -> Option<ProcessId> {
         Some(ProcessId { pid: self.pid?, start: self.pid_start? })
+    }
+
+    /// What stops it.
+    pub(super) fn stop_signal(&self) -> Signal {
+        let own = self.stop_signal.and_then(|number| number.to_string().parse().ok());
+        own.unwrap_or(Signal::TERM)
     }
 
     /// Whether it has come up: it runs, or is to run again.

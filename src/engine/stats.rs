@@ -5,7 +5,7 @@ use crate::id::{ContainerId, ContainerName};
 use crate::runtime::cgroup::Statistics;
 
 use super::running;
-use super::{ContainerStatus, Engine};
+use super::{ContainerSummary, Engine};
 
 /// Whose use is measured.
 #[derive(Clone, Copy, Debug)]
@@ -45,11 +45,10 @@ impl Engine {
                 }
             }
             Measured::Running | Measured::All => {
-                let wanted = |status| {
-                    matches!(which, Measured::All) || matches!(status, ContainerStatus::Running(_))
-                };
+                let wanted =
+                    |one: &ContainerSummary| matches!(which, Measured::All) || one.status.is_up();
                 let all = self.containers()?.into_iter();
-                found.extend(all.filter(|one| wanted(one.status)).map(|one| (one.id, one.name)));
+                found.extend(all.filter(wanted).map(|one| (one.id, one.name)));
             }
         }
         if let Some(store) = self.existing_store()? {

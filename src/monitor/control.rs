@@ -13,8 +13,8 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::error::{Error, Kind, Result};
 
-use super::Stop;
 use super::message::{ToClient, ToMonitor, receive, send};
+use super::{Exit, Stop};
 
 /// So many commands may wait until the monitor takes them.
 const BACKLOG: i32 = 64;
@@ -22,9 +22,8 @@ const BACKLOG: i32 = 64;
 /// How waiting for a container went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waited {
-    /// It has ended with this status, and all is cleaned up, or it is started
-    /// again.
-    Ended(i32),
+    /// It has ended so, and all is cleaned up.
+    Ended(Exit),
     /// Its monitor died, and the container with it.
     Lost,
     /// It goes on.
@@ -135,7 +134,7 @@ impl Control {
                 }
             }
             return match receive(self.socket.as_fd()) {
-                Ok(Some((ToClient::Exited(exit), _))) => Ok(Waited::Ended(exit.status)),
+                Ok(Some((ToClient::Exited(exit), _))) => Ok(Waited::Ended(exit)),
                 Ok(Some(_)) => continue,
                 Ok(None) | Err(_) => Ok(Waited::Lost),
             };

@@ -71,8 +71,9 @@ pub(super) fn stdio(attachment: &Attachment) -> Result<(Outputs, Option<OwnedFd>
             output::silence().map_err(detach_failed)?;
             Ok((Outputs::default(), None))
         }
-        Attachment::Attended(attended) => Outputs::attend(attended)
-            .map_err(|error| Failure::new(FailedStage::Setup, &error)),
+        Attachment::Attended(attended) => {
+            Outputs::attend(attended).map_err(|error| Failure::new(FailedStage::Setup, &error))
+        }
     }
 }
 

@@ -2,10 +2,10 @@
 
 use nix::sys::signal::{SigSet, Signal};
 
-use super::{ClientSignals, Stop};
 use super::client::Client;
 use super::message::{ToMonitor, send};
 use super::raw_terminal::{copy_window_size, has_hung_up};
+use super::{ClientSignals, Stop};
 
 /// Forwarded to the container, as `docker run` does by default, except those
 /// that the client needs for itself.

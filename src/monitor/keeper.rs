@@ -215,8 +215,7 @@ impl<C: Container> Keeper<C> {
             self.audience.admit(visitor, Role::Visitor);
         }
         let terminal = self.terminal.take();
-        if let (false, Some(terminal)) =
-            (std::mem::take(&mut self.audience).close(exit), &terminal)
+        if let (false, Some(terminal)) = (std::mem::take(&mut self.audience).close(exit), &terminal)
         {
             terminal.restore_for_another();
         }
@@ -372,9 +371,10 @@ impl<C: Container> Keeper<C> {
     /// Shows one of the connected the output from now on; false if it has gone.
     fn attach(&mut self, number: usize, input: bool) -> bool {
         let refused = if self.is_direct {
-            Some(Error::new(Kind::Unsupported, "nobody can attach to this container").hint(
-                "it has the descriptors of its caller; run it without --rm, or with -d",
-            ))
+            Some(
+                Error::new(Kind::Unsupported, "nobody can attach to this container")
+                    .hint("it has the descriptors of its caller; run it without --rm, or with -d"),
+            )
         } else {
             self.process.is_none().then(|| restarting("the container"))
         };

@@ -26,7 +26,7 @@ use super::copy::{Copy, Diff};
 use super::exec::{Exec, Top};
 use super::image::{Export, InspectFormatFlag};
 use super::isolation::Isolation;
-use super::lifecycle::{Kill, Prune, Rename, Restart, Rm, Start, Stop, Wait};
+use super::lifecycle::{Kill, Pause, Prune, Rename, Restart, Rm, Start, Stop, Unpause, Wait};
 use super::logs::Logs;
 use super::resources::NewResources;
 use super::stats::Stats;
@@ -44,6 +44,8 @@ pub(in crate::cli) enum ContainerVerb {
     Stop(Stop),
     Restart(Restart),
     Kill(Kill),
+    Pause(Pause),
+    Unpause(Unpause),
     Wait(Wait),
     Rename(Rename),
     #[command(visible_aliases = ["list", "ps"])]

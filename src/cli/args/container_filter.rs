@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use crate::engine::{ContainerFilter, StatusFilter};
 use crate::error::{Error, Result};
 use crate::fs::Timestamp;
+use crate::monitor::HealthStatus;
 use crate::runtime::spec::NetworkNamespace;
 
 use super::{filter, until};
@@ -30,7 +31,7 @@ pub(super) fn parse_ps_filter(text: &str) -> Result<ContainerFilter> {
         "since" => Ok(ContainerFilter::Since(value.to_owned())),
         "volume" => Ok(ContainerFilter::Volume(value.to_owned())),
         "network" => Ok(network(value)),
-        "health" => health(value).map(ContainerFilter::Unchecked),
+        "health" => health(value).map(ContainerFilter::Health),
         _ => Err(Error::invalid(format!(
             "there is no filter {key:?}, but id, name, label, status, exited, ancestor, before, \
              since, volume, network, health"
@@ -73,10 +74,12 @@ fn network(value: &str) -> ContainerFilter {
     }
 }
 
-fn health(value: &str) -> Result<bool> {
+fn health(value: &str) -> Result<Option<HealthStatus>> {
     match value {
-        "none" => Ok(true),
-        "starting" | "healthy" | "unhealthy" => Ok(false),
+        "none" => Ok(None),
+        "starting" => Ok(Some(HealthStatus::Starting)),
+        "healthy" => Ok(Some(HealthStatus::Healthy)),
+        "unhealthy" => Ok(Some(HealthStatus::Unhealthy)),
         _ => Err(Error::invalid(format!(
             "there is no health {value:?}, but none, starting, healthy, unhealthy"
         ))),
@@ -88,7 +91,9 @@ fn status(value: &str) -> Result<StatusFilter> {
         "created" => Ok(StatusFilter::Created),
         "running" => Ok(StatusFilter::Running),
         "exited" => Ok(StatusFilter::Exited),
-        "paused" | "restarting" | "removing" | "dead" => Ok(StatusFilter::Never),
+        "paused" => Ok(StatusFilter::Paused),
+        "restarting" => Ok(StatusFilter::Restarting),
+        "removing" | "dead" => Ok(StatusFilter::Never),
         _ => Err(Error::invalid(format!(
             "there is no status {value:?}, but created, running, paused, restarting, removing, \
              exited, dead"

@@ -1,6 +1,6 @@
 //! What can be typed after `events`.
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use jiff::tz::TimeZone;
 
 use crate::cli::template::{Format, Missing, Template};
@@ -11,12 +11,6 @@ use crate::fs::Timestamp;
 use super::{filter, until};
 
 const KEYS: &str = "container, event, image, label, type, volume";
-
-/// `envbox system VERB`: docker's grouped spelling.
-#[derive(Debug, Subcommand)]
-pub(in crate::cli) enum SystemVerb {
-    Events(Events),
-}
 
 /// Show what happens
 ///

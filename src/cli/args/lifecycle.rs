@@ -78,6 +78,24 @@ pub(in crate::cli) struct Kill {
     pub signal: Signal,
 }
 
+/// Let the processes of containers stand still
+///
+/// They go on with envbox unpause, or when the container is stopped.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Pause {
+    /// Names or IDs
+    #[arg(value_name = "CONTAINER", required = true)]
+    pub containers: Vec<String>,
+}
+
+/// Let the processes of containers go on
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Unpause {
+    /// Names or IDs
+    #[arg(value_name = "CONTAINER", required = true)]
+    pub containers: Vec<String>,
+}
+
 /// Wait until containers have ended, and print their exit statuses
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Wait {

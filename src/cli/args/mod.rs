@@ -18,6 +18,7 @@ pub(super) mod logs;
 pub(super) mod resources;
 pub(super) mod shell;
 pub(super) mod stats;
+pub(super) mod system;
 mod until;
 pub(super) mod volume;
 
@@ -29,14 +30,15 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use attach::Attach;
 use container::{ContainerVerb, Create, Port, Ps, Run};
 use copy::{Copy, Diff};
-use events::{Events, SystemVerb};
+use events::Events;
 use exec::{Exec, Top};
 use image::{Export, ImageVerb, Images, Inspect, RemoveImages, Save, Tag};
 use import::Import;
-use lifecycle::{Kill, Rename, Restart, Rm, Start, Stop, Wait};
+use lifecycle::{Kill, Pause, Rename, Restart, Rm, Start, Stop, Unpause, Wait};
 use logs::Logs;
 use shell::{Init, ProfileVerb, Shell};
 use stats::Stats;
+use system::SystemVerb;
 use volume::VolumeVerb;
 
 const COMPLETION_HELP: &str = "For bash:  envbox completion bash \
@@ -95,6 +97,8 @@ pub(super) enum Verb {
     Stop(Stop),
     Restart(Restart),
     Kill(Kill),
+    Pause(Pause),
+    Unpause(Unpause),
     Wait(Wait),
     Rename(Rename),
     Ps(Ps),

@@ -6,8 +6,8 @@ use crate::engine::Engine;
 use crate::error::Result;
 
 use super::{
-    attach, cp, create, diff, exec, export, inspect, kill, logs, port, prune, ps, rename, restart,
-    rm, run, start, stats, stop, top, wait,
+    attach, cp, create, diff, exec, export, inspect, kill, logs, pause, port, prune, ps, rename,
+    restart, rm, run, start, stats, stop, top, wait,
 };
 
 /// Does what the verb says.
@@ -23,6 +23,8 @@ pub(in crate::cli) fn run(engine: &Engine, verb: ContainerVerb) -> Result<i32> {
         ContainerVerb::Stop(arguments) => stop::run(engine, &arguments),
         ContainerVerb::Restart(arguments) => restart::run(engine, &arguments),
         ContainerVerb::Kill(arguments) => kill::run(engine, &arguments),
+        ContainerVerb::Pause(arguments) => pause::run(engine, &arguments),
+        ContainerVerb::Unpause(arguments) => pause::unpause(engine, &arguments),
         ContainerVerb::Wait(arguments) => wait::run(engine, &arguments),
         ContainerVerb::Rename(arguments) => rename::run(engine, &arguments),
         ContainerVerb::Prune(arguments) => prune::run(engine, &arguments),

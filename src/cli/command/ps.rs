@@ -16,6 +16,7 @@ use crate::engine::{
 use crate::error::Result;
 use crate::fs::Timestamp;
 use crate::id::ContainerId;
+use crate::monitor::HealthStatus;
 
 use super::inspect::network_mode as mode;
 
@@ -56,7 +57,7 @@ pub(in crate::cli) fn run(engine: &Engine, ps: &Ps) -> Result<i32> {
     match last {
         Some(count) => containers.truncate(count),
         None if ps.all || ps.filter.iter().any(names_a_state) => {}
-        None => containers.retain(|found| matches!(found.status, ContainerStatus::Running(_))),
+        None => containers.retain(|found| found.status.is_up()),
     }
     if ps.quiet && ps.format.is_none() {
         let id = |found: &ContainerSummary| format!("{}\n", shown_id(found, ps.no_trunc));
@@ -113,7 +114,7 @@ fn row(
 ) -> Result<Value> {
     let cut = |text: String, width| if whole { text } else { ellipsis(&text, width) };
     let command = cut(container.command.join(" "), COMMAND_WIDTH);
-    let (state, status) = status(container.status, now);
+    let (state, status) = status(container, now);
     let created = container.created;
     let label = |(key, value): (&String, &String)| format!("{key}={value}");
     let labels: Vec<String> = container.labels.iter().map(label).collect();
@@ -147,11 +148,22 @@ fn row(
 }
 
 /// docker's word for the state, and its sentence.
-fn status(status: ContainerStatus, now: i64) -> (&'static str, String) {
+fn status(container: &ContainerSummary, now: i64) -> (&'static str, String) {
     let since = |then: Timestamp| human_duration(now.saturating_sub(then.seconds).max(0) as u64);
-    match status {
+    let health = match container.health {
+        Some(HealthStatus::Starting) => " (health: starting)",
+        Some(HealthStatus::Healthy) => " (healthy)",
+        Some(HealthStatus::Unhealthy) => " (unhealthy)",
+        None => "",
+    };
+    match container.status {
         ContainerStatus::Created => ("created", "Created".to_owned()),
-        ContainerStatus::Running(start) => ("running", format!("Up {}", since(start))),
+        ContainerStatus::Running(start) => ("running", format!("Up {}{health}", since(start))),
+        ContainerStatus::Paused(start) => ("paused", format!("Up {} (Paused)", since(start))),
+        ContainerStatus::Restarting(code, end) => {
+            let end = end.map(|end| format!(" {}", ago(end.seconds, now))).unwrap_or_default();
+            ("restarting", format!("Restarting ({code}){end}"))
+        }
         ContainerStatus::Exited(code, end) => {
             let end = end.map(|end| format!(" {}", ago(end.seconds, now))).unwrap_or_default();
             ("exited", format!("Exited ({code}){end}"))

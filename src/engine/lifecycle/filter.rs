@@ -5,6 +5,7 @@
 use crate::error::Result;
 use crate::fs::Timestamp;
 use crate::id::ContainerId;
+use crate::monitor::HealthStatus;
 use crate::runtime::spec::NetworkNamespace;
 
 use super::super::{ContainerStatus, ContainerSummary, Engine};
@@ -44,8 +45,8 @@ pub enum ContainerFilter {
     Network(NetworkNamespace),
     /// It has a network that is none of envbox's.
     OtherNetwork,
-    /// Whether it is without a health check, as all of envbox's are.
-    Unchecked(bool),
+    /// Its health is this; none if that is not checked.
+    Health(Option<HealthStatus>),
 }
 
 /// The states that containers can be in.
@@ -55,6 +56,10 @@ pub enum StatusFilter {
     Created,
     /// It runs.
     Running,
+    /// Its processes stand still.
+    Paused,
+    /// It has ended, and is to be started again.
+    Restarting,
     /// It has ended.
     Exited,
     /// One of docker's states in which no container of envbox ever is.
@@ -81,7 +86,7 @@ impl Condition<'_> {
             Self::Plain(ContainerFilter::Status(_)) => 2,
             Self::Plain(ContainerFilter::Exited(_)) => 3,
             Self::Ancestor(..) => 4,
-            Self::Plain(ContainerFilter::Unchecked(_)) => 5,
+            Self::Plain(ContainerFilter::Health(_)) => 5,
             Self::Among(group, _) => *group,
             Self::Plain(_) | Self::Before(_) | Self::Since(_) => u8::MAX,
         }
@@ -109,7 +114,7 @@ impl Condition<'_> {
                     matches!(found.status, ContainerStatus::Exited(code, _) if code == *wanted)
                 }
                 ContainerFilter::Until(time) => found.created < *time,
-                ContainerFilter::Unchecked(unchecked) => *unchecked,
+                ContainerFilter::Health(wanted) => found.health == *wanted,
                 // They have been looked up.
                 ContainerFilter::Ancestor(_)
                 | ContainerFilter::Volume(_)
@@ -126,6 +131,8 @@ fn status(found: &ContainerSummary) -> StatusFilter {
     match found.status {
         ContainerStatus::Created => StatusFilter::Created,
         ContainerStatus::Running(_) => StatusFilter::Running,
+        ContainerStatus::Paused(_) => StatusFilter::Paused,
+        ContainerStatus::Restarting(..) => StatusFilter::Restarting,
         ContainerStatus::Exited(..) => StatusFilter::Exited,
     }
 }

@@ -276,7 +276,8 @@ impl monitor::Container for Keeping<'_> {
         state.exit_code = Some(ending.status);
         state.oom_killed = oom_kills.is_ok_and(|kills| kills > 0);
         state.stopped = stop == Some(Stop::ByHand);
-        state.health = self.life.health.take().and_then(|health| serde_json::to_string(&health).ok());
+        state.health =
+            self.life.health.take().and_then(|health| serde_json::to_string(&health).ok());
         let oom_killed = state.oom_killed;
         let _ = self.note_end(ending);
         let restart_after = self.restart_after(ending.status, stop);
@@ -320,8 +321,10 @@ impl monitor::Container for Keeping<'_> {
         self.learn_name();
         let name = &self.running.name;
         let Some(group) = self.group.clone() else {
-            return Err(Error::unsupported(format!("container {name} has no cgroup to pause it by"))
-                .hint("see docs/cgroups.md for how this user gets one"));
+            return Err(Error::unsupported(format!(
+                "container {name} has no cgroup to pause it by"
+            ))
+            .hint("see docs/cgroups.md for how this user gets one"));
         };
         match (self.running.activity == Activity::Paused, paused) {
             (true, true) => {
@@ -364,8 +367,7 @@ impl monitor::Container for Keeping<'_> {
         };
         let parts = (target, &self.running.process, &self.check);
         let (Some(target), Some(own), Some(check)) = parts else { return Err(ended()) };
-        let process =
-            ProcessSpec { args: check.command.clone(), terminal: false, ..own.clone() };
+        let process = ProcessSpec { args: check.command.clone(), terminal: false, ..own.clone() };
         let entrance = self.group.as_ref().map(Cgroup::entrance).transpose().map_err(setup)?;
         let plan = join::plan(&process, target, Privileges::Same).map_err(setup)?;
         to_monitor(join::start(plan.in_group(entrance)))

@@ -9,6 +9,9 @@
 //! A container that is not kept has no record: it is known by its file in the
 //! run directory alone, and leaves nothing.
 //!
+//! A container that has ended and is to be started again keeps its monitor and
+//! its file, which says so; `system boot` starts those that a reboot ended.
+//!
 //! What is true is in two places: the record says what a container is and how it
 //! last ended, the file in the run directory whether it runs. The monitor writes
 //! the start into the record before the file names a process, and the end before
@@ -17,12 +20,14 @@
 //!
 //! It formats nothing, and leaves the terminal to whoever calls.
 
+mod boot;
 mod claim;
 mod create;
 mod filter;
 mod keep;
 mod kept;
 mod label;
+mod pause;
 mod remove;
 mod resources;
 mod start;
@@ -95,6 +100,15 @@ impl Engine {
             Err(error) => Err(error),
         }
     }
+}
+
+/// docker's words for what needs a process where there is none just now.
+pub(super) fn restarting(name: &str) -> Error {
+    Error::new(
+        Kind::InUse,
+        format!("container {name} is restarting, wait until the container is running"),
+    )
+    .hint(format!("see why it ended: envbox logs {name}"))
 }
 
 /// docker's words where nothing has this name.

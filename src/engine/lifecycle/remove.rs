@@ -83,8 +83,7 @@ impl Engine {
         let mut all = self.containers()?;
         self.filter_containers(&mut all, filters)?;
         let (mut removed, mut bytes) = (Vec::new(), 0);
-        let ended =
-            |found: &&ContainerSummary| !matches!(found.status, ContainerStatus::Running(_));
+        let ended = |found: &&ContainerSummary| !found.status.is_up();
         for found in all.iter().filter(ended) {
             let store = self.store()?;
             let Ok(record) = store.container(found.id.as_str()) else { continue };

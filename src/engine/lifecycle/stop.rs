@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
-use crate::monitor::Waited;
+use crate::monitor::{Exit, Stop, Waited};
 
 use super::super::Engine;
 use super::super::containers::KILLED;
@@ -35,50 +35,67 @@ impl Engine {
     /// # Errors
     /// `NotFound`; those of the monitor's socket.
     pub fn stop(&self, name: &str, options: &StopOptions) -> Result<()> {
-        let found = self.find_container(name)?;
-        let Some(running) = &found.running else { return self.check_ended(&found) };
-        let Some(control) = running::connect(&self.settings.store.run, &found.id)? else {
-            return running::wait_until_gone(&self.settings.store.run, &found.id);
-        };
-        let own = running.stop_signal.and_then(|number| number.to_string().parse().ok());
-        let signal = options.signal.or(own).unwrap_or(Signal::TERM);
-        let seconds = options.timeout.or(running.stop_timeout).unwrap_or(TIMEOUT);
-        let limit = u64::try_from(seconds).ok().map(Duration::from_secs);
-        self.tell_of_signal(running, signal);
-        control.signal(signal.number());
-        let mut waited = control.wait(limit)?;
-        if waited == Waited::TimedOut {
-            self.tell_of_signal(running, Signal::KILL);
-            control.signal(Signal::KILL.number());
-            waited = control.wait(None)?;
+        self.stop_for(name, options, Stop::ByHand)
+    }
+
+    /// The same, for this reason.
+    pub(super) fn stop_for(&self, name: &str, options: &StopOptions, stop: Stop) -> Result<()> {
+        loop {
+            let found = self.find_container(name)?;
+            let Some(running) = &found.running else { return self.check_ended(&found) };
+            let Some(control) = running::connect(&self.settings.store.run, &found.id)? else {
+                return running::wait_until_gone(&self.settings.store.run, &found.id);
+            };
+            let signal = options.signal.unwrap_or_else(|| running.stop_signal());
+            let seconds = options.timeout.or(running.stop_timeout).unwrap_or(TIMEOUT);
+            let limit = u64::try_from(seconds).ok().map(Duration::from_secs);
+            self.tell_of_signal(running, signal);
+            control.signal(signal.number(), Some(stop));
+            let mut waited = control.wait(limit)?;
+            if waited == Waited::TimedOut {
+                self.tell_of_signal(running, Signal::KILL);
+                control.signal(Signal::KILL.number(), Some(stop));
+                waited = control.wait(None)?;
+            }
+            if matches!(waited, Waited::Ended(Exit { restarts: true, .. })) {
+                // It ended by itself, before the word came.
+                continue;
+            }
+            self.see_end(&found, waited)?;
+            self.tell(running, "stop");
+            return Ok(());
         }
-        self.see_end(&found, waited)?;
-        self.tell(running, "stop");
-        Ok(())
     }
 
     /// Sends `signal` to the container `name`; SIGKILL returns when it has
-    /// ended.
+    /// ended. docker: a signal that ends it keeps it from being started again.
     ///
     /// # Errors
     /// `NotFound`; `InUse` if it does not run.
     pub fn kill(&self, name: &str, signal: Signal) -> Result<()> {
-        let found = self.find_container(name)?;
-        let control = match &found.running {
-            Some(_) => running::connect(&self.settings.store.run, &found.id)?,
-            None => None,
-        };
-        let (Some(running), Some(control)) = (&found.running, control) else {
-            return Err(Error::new(Kind::InUse, format!("container {name} is not running"))
-                .hint(format!("start it: envbox start {name}")));
-        };
-        self.tell_of_signal(running, signal);
-        control.signal(signal.number());
-        if signal == Signal::KILL {
+        loop {
+            let found = self.find_container(name)?;
+            let control = match &found.running {
+                Some(_) => running::connect(&self.settings.store.run, &found.id)?,
+                None => None,
+            };
+            let (Some(running), Some(control)) = (&found.running, control) else {
+                return Err(Error::new(Kind::InUse, format!("container {name} is not running"))
+                    .hint(format!("start it: envbox start {name}")));
+            };
+            let ends = signal == running.stop_signal()
+                || [Signal::KILL, Signal::TERM, Signal::INT, Signal::QUIT].contains(&signal);
+            self.tell_of_signal(running, signal);
+            control.signal(signal.number(), ends.then_some(Stop::ByHand));
+            if signal != Signal::KILL {
+                return Ok(());
+            }
             let waited = control.wait(None)?;
-            self.see_end(&found, waited)?;
+            if matches!(waited, Waited::Ended(Exit { restarts: true, .. })) {
+                continue;
+            }
+            return self.see_end(&found, waited).map(drop);
         }
-        Ok(())
     }
 
     /// Stops the container `name` if it runs, and starts it.
@@ -148,7 +165,7 @@ impl Engine {
     /// The status of a container that was waited for.
     pub(super) fn see_end(&self, found: &Found, waited: Waited) -> Result<i32> {
         match waited {
-            Waited::Ended(status) => Ok(status),
+            Waited::Ended(exit) => Ok(exit.status),
             Waited::TimedOut | Waited::Lost => {
                 running::wait_until_gone(&self.settings.store.run, &found.id)?;
                 self.last_status(found)

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dockerfile::parse_duration;
 use crate::error::{Error, Result};
+use crate::monitor::Schedule;
 use crate::oci::Healthcheck;
 
 /// From one probe to the next.
@@ -94,6 +95,19 @@ pub struct HealthCheck {
     pub start_interval: Duration,
     /// How many failures in a row mean unhealthy; never 0.
     pub retries: u32,
+}
+
+impl HealthCheck {
+    /// When the monitor runs it.
+    pub fn schedule(&self) -> Schedule {
+        Schedule {
+            interval: self.interval,
+            start_interval: self.start_interval,
+            start_period: self.start_period,
+            timeout: self.timeout,
+            retries: self.retries,
+        }
+    }
 }
 
 /// Parses a flag's duration in Go's form: `1m30s`; 0, or 1 ms at least.

@@ -58,6 +58,10 @@ pub struct Signal(u8);
 impl Signal {
     /// SIGKILL.
     pub const KILL: Self = Self(9);
+    /// SIGINT.
+    pub const INT: Self = Self(2);
+    /// SIGQUIT.
+    pub const QUIT: Self = Self(3);
     /// SIGTERM.
     pub const TERM: Self = Self(15);
 

@@ -12,6 +12,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::engine::{ContainerDetails, ContainerStatus, MountPoint};
+use crate::monitor::{CheckResult, Health};
 use crate::mount::Mount;
 use crate::store::{Driver, OverlayDriver};
 
@@ -58,14 +59,35 @@ struct State {
     running: bool,
     paused: bool,
     restarting: bool,
+    #[serde(rename = "OOMKilled")]
+    oom_killed: bool,
     dead: bool,
     pid: u32,
     exit_code: i32,
-    /// Why it did not come up is not recorded.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'static str>,
+    error: String,
     started_at: String,
     finished_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<HealthState>,
+}
+
+/// docker's `Health`.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct HealthState {
+    status: &'static str,
+    failing_streak: u32,
+    log: Vec<Check>,
+}
+
+/// docker's `HealthcheckResult`.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Check {
+    start: String,
+    end: String,
+    exit_code: i32,
+    output: String,
 }
 
 #[derive(Serialize)]
@@ -117,7 +139,7 @@ impl Container {
             image: container.image.map_or_else(String::new, |image| image.to_string()),
             // docker's names of containers are paths of one part.
             name: format!("/{}", summary.name),
-            restart_count: 0,
+            restart_count: container.state.restarts,
             driver: OverlayDriver.name(),
             platform: container.platform.as_ref().map(|platform| platform.os.clone()),
             host_config: request.map(|request| Host::new(container, request)),
@@ -133,23 +155,43 @@ impl Container {
 
 impl State {
     fn new(container: &ContainerDetails) -> Self {
+        let state = &container.state;
         let (status, exit_code, finished_at) = match container.summary.status {
-            ContainerStatus::Created => ("created", container.exit_code.unwrap_or(0), None),
+            ContainerStatus::Created => ("created", state.exit_code.unwrap_or(0), None),
             ContainerStatus::Running(_) => ("running", 0, None),
+            ContainerStatus::Paused(_) => ("paused", 0, None),
+            ContainerStatus::Restarting(code, time) => ("restarting", code, time),
             ContainerStatus::Exited(code, time) => ("exited", code, time),
         };
-        let failed = status == "created" && container.exit_code.is_some();
         Self {
             status,
-            running: status == "running",
-            paused: false,
-            restarting: false,
+            running: container.summary.status.is_up(),
+            paused: status == "paused",
+            restarting: status == "restarting",
+            oom_killed: state.oom_killed,
             dead: false,
             pid: container.pid.unwrap_or(0),
             exit_code,
-            error: (!failed).then_some(""),
-            started_at: time(container.started_at),
+            error: state.error.clone().unwrap_or_default(),
+            started_at: time(state.started_at),
             finished_at: time(finished_at),
+            health: container.health.as_ref().map(HealthState::new),
+        }
+    }
+}
+
+impl HealthState {
+    fn new(health: &Health) -> Self {
+        let check = |result: &CheckResult| Check {
+            start: time(Some(result.start)),
+            end: time(Some(result.end)),
+            exit_code: result.exit_code,
+            output: result.output.clone(),
+        };
+        Self {
+            status: health.status.as_str(),
+            failing_streak: health.failing_streak,
+            log: health.log.iter().map(check).collect(),
         }
     }
 }

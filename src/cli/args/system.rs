@@ -1,0 +1,31 @@
+//! What can be typed after `system`: docker's grouped spelling, and what
+//! docker's daemon does by itself.
+
+use clap::{Args, Subcommand};
+
+use super::events::Events;
+
+/// `envbox system VERB`.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum SystemVerb {
+    Events(Events),
+    Boot(Boot),
+    Shutdown(Shutdown),
+}
+
+/// Start what ran before the host went down
+///
+/// Starts the containers that a reboot ended, or a kill of their monitor, and
+/// that --restart brings back: always, unless-stopped if nobody stopped them,
+/// on-failure if they did not end well. Prints the name of each. A container
+/// that runs is left alone, so it may be called at any time.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Boot {}
+
+/// Stop all containers, as the host goes down
+///
+/// Stops all containers that run, each with its own signal and time, all at
+/// once, and prints their names. Those that --restart brings back come back with
+/// envbox system boot.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Shutdown {}

@@ -1,0 +1,27 @@
+//! `envbox system`.
+
+use crate::cli::args::system::SystemVerb;
+use crate::cli::exit;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::id::ContainerName;
+
+use super::events;
+
+/// Does what the verb says.
+pub(in crate::cli) fn run(engine: &Engine, verb: &SystemVerb) -> Result<i32> {
+    let mut status = 0;
+    let mut report = |name: &ContainerName, result: Result<()>| match result {
+        Ok(()) => status = status.max(exit::data(&format!("{name}\n"))),
+        Err(error) => {
+            exit::failure(&error.context(format!("container {name}")));
+            status = 1;
+        }
+    };
+    match verb {
+        SystemVerb::Events(arguments) => return events::run(engine, arguments),
+        SystemVerb::Boot(_) => engine.boot(&mut report)?,
+        SystemVerb::Shutdown(_) => engine.shut_down(&mut report)?,
+    }
+    Ok(status)
+}
