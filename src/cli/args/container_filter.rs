@@ -121,8 +121,8 @@ mod tests {
             ("volume=/data", ContainerFilter::Volume("/data".into())),
             ("network=host", ContainerFilter::Network(NetworkNamespace::Host)),
             ("network=bridge", ContainerFilter::OtherNetwork),
-            ("health=none", ContainerFilter::Unchecked(true)),
-            ("health=healthy", ContainerFilter::Unchecked(false)),
+            ("health=none", ContainerFilter::Health(None)),
+            ("health=healthy", ContainerFilter::Health(Some(HealthStatus::Healthy))),
         ] {
             assert_eq!(parse_ps_filter(text).unwrap(), filter, "{text}");
         }

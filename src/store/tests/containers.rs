@@ -85,12 +85,17 @@ fn states_survive() {
         started_at: Some(Timestamp { seconds: 1, nanoseconds: 2 }),
         finished_at: Some(Timestamp { seconds: 3, nanoseconds: 4 }),
         exit_code: Some(139),
+        oom_killed: true,
+        restarts: 3,
+        stopped: true,
+        error: Some("why".into()),
+        health: Some("{}".into()),
     };
     let event = Event::container("die", &record.id, [("exitCode".into(), "139".into())]);
-    room.store.update_container_state(&record.id, &state, &event).unwrap();
+    room.store.update_container_state(&record.id, &state, std::slice::from_ref(&event)).unwrap();
     assert_eq!(room.reopen().container("web").unwrap().state, state);
     let other = container("other", &image).id;
-    let error = room.store.update_container_state(&other, &state, &event).unwrap_err();
+    let error = room.store.update_container_state(&other, &state, std::slice::from_ref(&event)).unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound);
 }
 
@@ -101,7 +106,7 @@ fn every_change_leaves_an_event() {
     record.spec = serde_json::json!({"image": "a:1", "labels": {"team": "x"}});
     room.store.put_container(&record).unwrap();
     let die = Event::container("die", &record.id, []);
-    room.store.update_container_state(&record.id, &ContainerState::default(), &die).unwrap();
+    room.store.update_container_state(&record.id, &ContainerState::default(), &[die]).unwrap();
     room.store.rename_container(&record.id, &"other".parse().unwrap()).unwrap();
     room.store.remove_container(&record.id).unwrap();
     let events = room.store.events(None).unwrap();

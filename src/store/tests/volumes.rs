@@ -120,7 +120,11 @@ fn downgrade(path: &Path) {
     old.pragma_update(None, "user_version", 1).unwrap();
     old.execute("ATTACH ?1 AS newer", [path.to_str().unwrap()]).unwrap();
     for table in ["layers", "images", "image_layers", "names", "containers"] {
-        old.execute_batch(&format!("INSERT INTO {table} SELECT * FROM newer.{table}")).unwrap();
+        // Later schemas have more columns.
+        let columns = "SELECT group_concat(name) FROM pragma_table_info(?1)";
+        let columns: String = old.query_one(columns, [table], |row| row.get(0)).unwrap();
+        let copy = format!("INSERT INTO {table} SELECT {columns} FROM newer.{table}");
+        old.execute_batch(&copy).unwrap();
     }
     drop(old);
     for log in ["db-wal", "db-shm"] {
