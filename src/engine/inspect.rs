@@ -11,6 +11,7 @@ use crate::platform::Platform;
 use crate::store::{ContainerRecord, ContainerState, ImageRecord, Store};
 
 use super::lifecycle::{KeptSpec, no_such_container};
+use super::options::restart::RestartPolicy;
 use super::options::signal::Signal;
 use super::running::{self, Running};
 use super::{ContainerRequest, ContainerSummary, Engine, MountPoint, containers, usage};
@@ -67,6 +68,8 @@ pub struct ContainerDetails {
     pub stop_signal: Option<Signal>,
     /// How long it is given then, in seconds; negative for ever.
     pub stop_timeout: Option<i64>,
+    /// When it is started again.
+    pub restart: RestartPolicy,
     /// What was asked for; none of a container that an older envbox made.
     pub request: Option<ContainerRequest>,
     /// What it has mounted beside its root, but for what is in memory.
@@ -209,6 +212,7 @@ impl Engine {
             platform: spec.platform,
             stop_signal: spec.stop_signal,
             stop_timeout: spec.stop_timeout,
+            restart: spec.restart,
             request,
             mounts,
             root: None,

@@ -108,7 +108,7 @@ impl Engine {
             security: options.security.clone(),
             isolation: options.isolation.clone(),
             health: health::merge(probed, flags, config.shell.as_deref())?,
-            healthcheck: health::asked(probed, flags)?,
+            healthcheck: health::asked(probed, flags),
             name: request.name.clone(),
             keep: request.keep,
             keep_descriptors: Vec::new(),

@@ -11,6 +11,7 @@ use crate::engine::options::isolation::IsolationOptions;
 use crate::engine::options::log::{LogDriver, LogOption};
 use crate::engine::options::mount::{MountOption, parse_mount, parse_tmpfs, parse_volume};
 use crate::engine::options::network::NetworkMode;
+use crate::engine::options::restart::RestartPolicy;
 use crate::engine::options::security::SecurityOption;
 use crate::engine::options::signal::Signal;
 use crate::engine::options::ulimit::Ulimit;
@@ -24,6 +25,7 @@ use super::attach::{Attach, ClientFlags};
 use super::container_filter::parse_ps_filter;
 use super::copy::{Copy, Diff};
 use super::exec::{Exec, Top};
+use super::health::Health;
 use super::image::{Export, InspectFormatFlag};
 use super::isolation::Isolation;
 use super::lifecycle::{Kill, Pause, Prune, Rename, Restart, Rm, Start, Stop, Unpause, Wait};
@@ -201,6 +203,10 @@ pub(in crate::cli) struct NewContainer {
     /// How long stop waits before it kills; 10 without it, -1 for ever
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub stop_timeout: Option<i64>,
+    /// When it is started again: no, on-failure[:COUNT], always or
+    /// unless-stopped
+    #[arg(long, value_name = "POLICY", default_value = "no", hide_default_value = true)]
+    pub restart: RestartPolicy,
     /// Where its output is kept: json-file, or none
     #[arg(long, value_name = "DRIVER", default_value = "json-file", hide_default_value = true)]
     pub log_driver: LogDriver,
@@ -211,6 +217,8 @@ pub(in crate::cli) struct NewContainer {
     pub container: Container,
     #[command(flatten)]
     pub isolation: Isolation,
+    #[command(flatten)]
+    pub health: Health,
     /// Print help
     #[arg(long, action = clap::ArgAction::Help)]
     pub help: Option<bool>,

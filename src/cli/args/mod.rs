@@ -9,6 +9,7 @@ pub(super) mod events;
 mod excludes;
 pub(super) mod exec;
 mod filter;
+mod health;
 pub(super) mod image;
 mod image_filter;
 pub(super) mod import;

@@ -2,7 +2,6 @@
 
 use crate::cli::args::container::{NewContainer, Run};
 use crate::cli::exit;
-use crate::engine::options::health::HealthOptions;
 use crate::engine::options::log::LogSpec;
 use crate::engine::options::restart::RestartPolicy;
 use crate::engine::{Ended, Engine, Launched, LifecycleOptions, RunRequest, Terminal};
@@ -34,6 +33,11 @@ pub(in crate::cli) fn run(engine: &Engine, run: Run) -> Result<i32> {
 /// # Errors
 /// `Invalid` for options that do not go together.
 pub(super) fn request(new: NewContainer) -> Result<RunRequest> {
+    if new.rm && new.restart != RestartPolicy::No {
+        return Err(Error::invalid("conflicting options: cannot specify both --restart and --rm")
+            .hint("leave one of them out: what is removed cannot be started again"));
+    }
+    let health = new.health.into_options()?;
     let log = LogSpec::new(new.log_driver, &new.log_opt)?;
     let terminal = match (new.tty, new.interactive) {
         (false, false) => Terminal::NoInput,
@@ -62,8 +66,8 @@ pub(super) fn request(new: NewContainer) -> Result<RunRequest> {
             cid_file: new.cidfile,
             volumes_from: new.volumes_from,
             auto_remove: false,
-            restart: RestartPolicy::default(),
-            health: HealthOptions::default(),
+            restart: new.restart,
+            health,
             log,
             client: ClientOptions::default(),
         },

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::dockerfile::parse_duration;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::monitor::Schedule;
 use crate::oci::Healthcheck;
 
@@ -111,16 +111,18 @@ impl HealthCheck {
 }
 
 /// Parses a flag's duration in Go's form: `1m30s`; 0, or 1 ms at least.
+/// Parses the duration of `flag` in Go's form, as in `1m30s`: 0 for what the
+/// image says, or 1 ms at least.
 ///
 /// # Errors
-/// `Invalid` for anything else.
-pub fn parse_health_duration(text: &str) -> Result<Duration> {
+/// `Invalid` for anything else, with the flag.
+pub fn parse_health_duration(flag: &str, text: &str) -> Result<Duration> {
     if text.strip_prefix('-').is_some_and(|rest| parse_duration(rest).is_ok()) {
-        return Err(Error::invalid(format!("{text} cannot be negative")));
+        return Err(Error::invalid(format!("{flag} cannot be negative: {text}")));
     }
-    match parse_duration(text)? {
-        1..SHORTEST => Err(Error::invalid(format!("{text} cannot be less than 1ms"))
-            .hint("write 0 for what the image says, or docker's default")),
+    match parse_duration(text).context(|| format!("invalid {flag}"))? {
+        1..SHORTEST => Err(Error::invalid(format!("{flag} cannot be less than 1ms: {text}"))
+            .hint("write it like 30s, or 0 for what the image says")),
         nanoseconds => Ok(duration(nanoseconds)),
     }
 }
@@ -130,34 +132,29 @@ pub fn parse_health_duration(text: &str) -> Result<Duration> {
 /// # Errors
 /// `Invalid` for anything else.
 pub fn parse_health_retries(text: &str) -> Result<u32> {
-    match text.parse::<i32>() {
-        Ok(count) => {
-            u32::try_from(count).map_err(|_| Error::invalid(format!("{text} cannot be negative")))
-        }
-        Err(_) => Err(Error::invalid(format!("{text:?} is not a count"))),
+    let flag = "--health-retries";
+    if text.parse().is_ok_and(|count: i64| count < 0) {
+        return Err(Error::invalid(format!("{flag} cannot be negative: {text}")));
     }
+    text.parse().map_err(|_| Error::invalid(format!("invalid {flag}: {text:?} is not a count")))
 }
 
 /// The image's health check with the flags over it, in docker's form: what
 /// nobody said is 0. `None` if neither says anything.
-///
-/// # Errors
-/// As [`HealthOptions::check`].
-pub fn asked(image: Option<&Healthcheck>, options: &HealthOptions) -> Result<Option<Healthcheck>> {
-    options.check()?;
+pub fn asked(image: Option<&Healthcheck>, options: &HealthOptions) -> Option<Healthcheck> {
     let flags = options.as_healthcheck();
     let Some(image) = image else {
-        return Ok(Some(flags).filter(|flags| *flags != Healthcheck::default()));
+        return Some(flags).filter(|flags| *flags != Healthcheck::default());
     };
     let over = |flag: i64, image: i64| if flag == 0 { image } else { flag };
-    Ok(Some(Healthcheck {
+    Some(Healthcheck {
         interval: over(flags.interval, image.interval),
         timeout: over(flags.timeout, image.timeout),
         start_period: over(flags.start_period, image.start_period),
         start_interval: over(flags.start_interval, image.start_interval),
         retries: over(flags.retries, image.retries),
         test: if flags.test.is_empty() { image.test.clone() } else { flags.test },
-    }))
+    })
 }
 
 /// How health is probed: `image`'s check with the flags over it, and docker's
@@ -165,14 +162,14 @@ pub fn asked(image: Option<&Healthcheck>, options: &HealthOptions) -> Result<Opt
 /// is nothing to run.
 ///
 /// # Errors
-/// `Invalid` for flags that contradict each other, and for an image's check
-/// that makes no sense: an unknown type, no command, negative numbers.
+/// `Invalid` for an image's check that makes no sense: an unknown type, no
+/// command, negative numbers.
 pub fn merge(
     image: Option<&Healthcheck>,
     options: &HealthOptions,
     shell: Option<&[String]>,
 ) -> Result<Option<HealthCheck>> {
-    let Some(asked) = asked(image, options)? else { return Ok(None) };
+    let Some(asked) = asked(image, options) else { return Ok(None) };
     let Some(command) = command(&asked.test, shell)? else { return Ok(None) };
     let or = |value: Duration, default| if value.is_zero() { default } else { value };
     Ok(Some(HealthCheck {

@@ -123,7 +123,7 @@ impl FromStr for RestartPolicy {
             },
         };
         parsed.map_err(|fault| {
-            Error::invalid(format!("invalid restart policy: {fault}: '{text}'"))
+            Error::invalid(format!("invalid restart policy: {fault}: \"{text}\""))
                 .hint("use one of no, on-failure[:COUNT], always and unless-stopped")
         })
     }

@@ -95,7 +95,10 @@ fn states_survive() {
     room.store.update_container_state(&record.id, &state, std::slice::from_ref(&event)).unwrap();
     assert_eq!(room.reopen().container("web").unwrap().state, state);
     let other = container("other", &image).id;
-    let error = room.store.update_container_state(&other, &state, std::slice::from_ref(&event)).unwrap_err();
+    let error = room
+        .store
+        .update_container_state(&other, &state, std::slice::from_ref(&event))
+        .unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound);
 }
 

@@ -2,8 +2,10 @@
 //! kind. What is refused is refused before anything runs.
 
 mod device;
+mod health;
 mod name;
 mod namespace;
+mod restart;
 
 use crate::harness::{Output, Room};
 

@@ -20,6 +20,7 @@ use super::network;
 pub(super) struct Host {
     binds: Option<Vec<String>>,
     network_mode: &'static str,
+    restart_policy: Restart,
     auto_remove: bool,
     volumes_from: Option<Vec<String>>,
     cap_add: Option<Vec<&'static str>>,
@@ -35,6 +36,14 @@ pub(super) struct Host {
     init: bool,
     #[serde(flatten)]
     given: Given,
+}
+
+/// docker's `RestartPolicy`; 0 is no limit.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Restart {
+    name: &'static str,
+    maximum_retry_count: u32,
 }
 
 #[derive(Serialize)]
@@ -64,6 +73,10 @@ impl Host {
         Self {
             binds: some(of(MountOrigin::Volume).map(bind).collect()),
             network_mode: network::mode(request.network),
+            restart_policy: Restart {
+                name: container.restart.name(),
+                maximum_retry_count: container.restart.maximum_retries(),
+            },
             auto_remove: container.summary.auto_remove,
             volumes_from: some(request.inherited.from.clone()),
             cap_add: some(names(own.difference(CapabilitySet::DEFAULT))),

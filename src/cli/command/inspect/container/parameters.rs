@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::engine::{ContainerDetails, ContainerRequest, MountOrigin, Terminal};
+use crate::oci::Healthcheck;
 
 /// The fields in docker's order; what only the request tells is left out
 /// without one.
@@ -15,6 +16,8 @@ pub(super) struct Parameters {
     #[serde(flatten)]
     process: Option<Process>,
     cmd: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    healthcheck: Option<Healthcheck>,
     image: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     entrypoint: Option<Value>,
@@ -55,6 +58,7 @@ impl Parameters {
         Self {
             process: request.map(|request| Process::new(container, request)),
             cmd,
+            healthcheck: request.and_then(|request| request.healthcheck.clone()),
             image: summary.image.clone(),
             entrypoint,
             labels: summary.labels.clone(),
