@@ -57,7 +57,7 @@ pub(super) fn leave_caller(attachment: &Attachment) -> Result<(), Failure> {
     match attachment {
         Attachment::Direct { .. } => Ok(()),
         Attachment::Detached { .. } | Attachment::Attended(_) => {
-            descriptor::close_inherited().map_err(|error| detach_failed(error))
+            descriptor::close_inherited().map_err(detach_failed)
         }
     }
 }

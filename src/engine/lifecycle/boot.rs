@@ -27,7 +27,11 @@ impl Engine {
             let state = &record.state;
             let status = state.exit_code.unwrap_or(KILLED);
             state.started_at.is_some()
-                && KeptSpec::of(record).restart.starts_at_boot(status, state.stopped)
+                && KeptSpec::of(record).restart.starts_at_boot(
+                    status,
+                    state.restarts,
+                    state.stopped,
+                )
                 && !running.iter().any(|running| running.id == record.id)
         });
         for record in records.iter().rev() {

@@ -5,7 +5,7 @@ use crate::id::{ContainerId, ContainerName};
 use crate::store::ContainerRecord;
 
 use super::super::options::signal::Signal;
-use super::super::running;
+use super::super::running::{self, Activity};
 use super::super::{ContainerStatus, ContainerSummary, Engine, OwnVolumes};
 use super::filter::ContainerFilter;
 use super::kept::KeptSpec;
@@ -33,11 +33,16 @@ impl Engine {
     ) -> Result<()> {
         self.host()?;
         let found = self.find_container(name)?;
-        if found.running.is_some() {
+        if let Some(alive) = &found.running {
             if running == RemoveRunning::Refuse {
+                let what = match alive.activity {
+                    Activity::Runs => "running",
+                    Activity::Paused => "paused",
+                    Activity::Restarts => "restarting",
+                };
                 return Err(Error::new(
                     Kind::InUse,
-                    format!("cannot remove container {name:?}: it is running"),
+                    format!("cannot remove container {name:?}: it is {what}"),
                 )
                 .hint(format!("stop it first, or remove it by force: envbox rm -f {name}")));
             }

@@ -110,7 +110,6 @@ impl HealthCheck {
     }
 }
 
-/// Parses a flag's duration in Go's form: `1m30s`; 0, or 1 ms at least.
 /// Parses the duration of `flag` in Go's form, as in `1m30s`: 0 for what the
 /// image says, or 1 ms at least.
 ///

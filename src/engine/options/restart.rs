@@ -65,16 +65,10 @@ impl RestartPolicy {
             }
     }
 
-    /// Whether a container that ended with `status` before the host went down
-    /// is to be started when it comes up: docker's rule for the start of its
-    /// daemon.
-    pub fn starts_at_boot(&self, status: i32, stopped_by_hand: bool) -> bool {
-        match self {
-            Self::No => false,
-            Self::OnFailure(_) => status != 0 && !stopped_by_hand,
-            Self::Always => true,
-            Self::UnlessStopped => !stopped_by_hand,
-        }
+    /// The same when the host comes up, of a container that ended before or
+    /// with it: docker's rule for the start of its daemon.
+    pub fn starts_at_boot(&self, status: i32, restarts_so_far: u32, stopped_by_hand: bool) -> bool {
+        *self == Self::Always || self.restarts(status, restarts_so_far, stopped_by_hand)
     }
 
     fn parse(name: &str, count: i64) -> Result<Self, &'static str> {
@@ -240,10 +234,12 @@ mod tests {
             (Always, true, true, true),
             (UnlessStopped, true, true, false),
         ] {
-            assert_eq!(policy.starts_at_boot(0, false), of_itself, "{policy}");
-            assert_eq!(policy.starts_at_boot(1, false), failed, "{policy}");
-            assert_eq!(policy.starts_at_boot(143, true), by_hand, "{policy}");
+            assert_eq!(policy.starts_at_boot(0, 0, false), of_itself, "{policy}");
+            assert_eq!(policy.starts_at_boot(1, 0, false), failed, "{policy}");
+            assert_eq!(policy.starts_at_boot(143, 0, true), by_hand, "{policy}");
         }
+        // One that has had all of its restarts stays where it is.
+        assert!(!OnFailure(Some(1)).starts_at_boot(1, 1, false));
     }
 
     #[test]
