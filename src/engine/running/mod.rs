@@ -1,4 +1,4 @@
-//! Which containers run: two files each in the run directory.
+//! Which containers run: a few files each in the run directory.
 //!
 //! ```text
 //! RUN/containers/lock         flock: who adds or removes files beside it
@@ -15,25 +15,25 @@
 //! - A file that is not locked is what a dead monitor left, and is removed by
 //!   whoever sees it, after every cgroup that has no file which is locked.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod state;
+
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
-use serde::{Deserialize, Serialize};
 
-use crate::digest::ImageId;
 use crate::error::{Error, Kind, Result};
 use crate::fs::{self, File};
 use crate::id::{ContainerId, ContainerName};
 use crate::monitor::{Control, Health};
-use crate::runtime::join::ProcessId;
-use crate::runtime::spec::ProcessSpec;
 
 use super::held::{self, Held};
 use super::limits;
-use super::options::signal::Signal;
+
+pub use state::{Activity, Running};
 
 const FOLDER: &str = "containers";
 
@@ -43,82 +43,9 @@ const SHOWN: usize = 5;
 /// No file of a container grows beyond it.
 const MAX_SIZE: u64 = 16 << 20;
 
-/// What a container does whose file names a process, or did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Activity {
-    /// It runs, or is about to.
-    #[default]
-    Runs,
-    /// Its processes stand still.
-    Paused,
-    /// It has ended, and is to be started again.
-    Restarts,
-}
-
-/// A container that runs.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Running {
-    /// Its ID.
-    pub id: ContainerId,
-    /// Its name.
-    pub name: ContainerName,
-    /// Its image, if it stands on one.
-    pub image: Option<ImageId>,
-    /// What `ps` shows as its image.
-    pub image_name: String,
-    /// The command with its arguments.
-    pub command: Vec<String>,
-    /// Seconds since 1970.
-    pub started: i64,
-    /// Its first process, by its number outside; none until that runs. The
-    /// number is not used again for as long as the file is locked.
-    #[serde(default)]
-    pub pid: Option<u32>,
-    /// What it does.
-    #[serde(default)]
-    pub activity: Activity,
-    /// Whether its health is checked.
-    #[serde(default)]
-    pub is_checked: bool,
-    /// When that process started: see [`ProcessId`].
-    #[serde(default)]
-    pub pid_start: Option<u64>,
-    /// The program and what it may do: another one that is run beside it may do
-    /// the same.
-    #[serde(default)]
-    pub process: Option<ProcessSpec>,
-    /// Its labels.
-    #[serde(default)]
-    pub labels: BTreeMap<String, String>,
-    /// The number of the signal that stops it, if not SIGTERM's.
-    #[serde(default)]
-    pub stop_signal: Option<i32>,
-    /// How long it is given then, in seconds; negative for ever.
-    #[serde(default)]
-    pub stop_timeout: Option<i64>,
-    /// What was asked for, as the record of a kept one has it; null for those.
-    #[serde(default)]
-    pub spec: serde_json::Value,
-}
-
-impl Running {
-    /// The first process; none until it runs.
-    pub(super) fn first_process(&self) -> Option<ProcessId> {
-        Some(ProcessId { pid: self.pid?, start: self.pid_start? })
-    }
-
-    /// What stops it.
-    pub(super) fn stop_signal(&self) -> Signal {
-        let own = self.stop_signal.and_then(|number| number.to_string().parse().ok());
-        own.unwrap_or(Signal::TERM)
-    }
-
-    /// Whether it has come up: it runs, or is to run again.
-    fn is_up(&self) -> bool {
-        self.pid.is_some() || self.activity == Activity::Restarts
-    }
-}
+/// From this size on a new line replaces the old ones: a container that is
+/// started again and again has no end of them.
+const MANY_LINES: u64 = 256 << 10;
 
 /// The file of a container that this process has claimed, locked. A process
 /// that is forked holds the lock as well.
@@ -335,10 +262,20 @@ fn amend(folder: &Path, id: &ContainerId, change: impl FnOnce(&mut Running)) -> 
     let mut running = last_line(fs::open(&path)?)?
         .ok_or_else(|| Error::internal(format!("the state of container {id} cannot be read")))?;
     change(&mut running);
-    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CLOEXEC;
-    let file = rustix::fs::open(&path, flags, Mode::empty())
-        .map_err(|error| Error::io("open", &path, error))?;
-    File::from(file).write_all(&line(&running)?).map_err(|error| Error::io("write", &path, error))
+    let line = line(&running)?;
+    let write = || {
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::open(&path, flags, Mode::empty())?);
+        let (size, new) = (file.metadata()?.len(), line.len() as u64);
+        if size < MANY_LINES || size < new {
+            return file.write_all_at(&line, size);
+        }
+        // Over the oldest lines first: whoever reads meanwhile, or after a kill
+        // of this process, still finds the newest of the others.
+        file.write_all_at(&line, 0)?;
+        file.set_len(new)
+    };
+    write().map_err(|error| Error::io("write", &path, error))
 }
 
 fn last_line(file: File) -> Result<Option<Running>> {
@@ -494,63 +431,4 @@ fn is_locked(file: &File, path: &Path) -> Result<bool> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn running(byte: u8, name: &str) -> Running {
-        Running {
-            id: ContainerId::from_random([byte; 32]),
-            name: name.parse().unwrap(),
-            image: None,
-            image_name: "image".into(),
-            command: vec!["sh".into()],
-            started: 1,
-            pid: None,
-            activity: Activity::Runs,
-            is_checked: false,
-            labels: BTreeMap::new(),
-            stop_signal: None,
-            stop_timeout: None,
-            pid_start: None,
-            process: None,
-            spec: serde_json::Value::Null,
-        }
-    }
-
-    #[test]
-    fn one_at_a_time_claims_a_container_and_a_name() {
-        let room = tempfile::tempdir().unwrap();
-        let run = room.path().join("run");
-        assert!(list(&run).unwrap().is_empty());
-        let file = RunningFile::claim(&run, &running(1, "one")).unwrap();
-        assert!(list(&run).unwrap().is_empty());
-        assert_eq!(list_claimed(&run).unwrap().len(), 1);
-        let refused = |who: &Running| RunningFile::claim(&run, who).unwrap_err().kind();
-        assert_eq!(refused(&running(1, "other")), Kind::InUse);
-        assert_eq!(refused(&running(2, "one")), Kind::AlreadyExists);
-        file.publish(|running| running.pid = Some(7)).unwrap();
-        rename(&run, &running(1, "one").id, &"new".parse().unwrap()).unwrap();
-        let listed = list(&run).unwrap().remove(0);
-        assert_eq!((listed.pid, listed.name.as_str()), (Some(7), "new"));
-        file.remove().unwrap();
-        RunningFile::claim(&run, &running(1, "one")).unwrap();
-    }
-
-    #[test]
-    fn what_a_dead_monitor_left_goes_and_half_a_line_is_none() {
-        let room = tempfile::tempdir().unwrap();
-        let run = room.path().join("run");
-        let dead = RunningFile::claim(&run, &running(1, "one")).unwrap();
-        let listener = dead.listen().unwrap();
-        dead.publish(|running| running.pid = Some(7)).unwrap();
-        let path = json_path(&run.join(FOLDER), &dead.id);
-        let half = File::options().append(true).open(&path).unwrap();
-        (&half).write_all(b"{\"id\":\"").unwrap();
-        assert_eq!(list(&run).unwrap()[0].pid, Some(7));
-        assert!(connect(&run, &dead.id).unwrap().is_some());
-        drop((dead, listener));
-        assert!(connect(&run, &running(1, "one").id).unwrap().is_none());
-        assert!(list(&run).unwrap().is_empty());
-        assert_eq!(fs::list(&run.join(FOLDER)).unwrap(), ["lock"]);
-    }
-}
+mod tests;
