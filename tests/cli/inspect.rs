@@ -186,7 +186,7 @@ for_everyone! {
         room.envbox(&["start", "bare"]).exits(1);
         let found = room.envbox(&["inspect", "bare"]).succeeds().json()[0].clone();
         assert_eq!(found["State"]["ExitCode"], 127);
-        assert_eq!(found["State"]["Error"], Value::Null);
+        assert_eq!(found["State"]["Error"], "exec \"/none\": no such file or directory");
         for (field, of) in [("Binds", "HostConfig"), ("CapAdd", "HostConfig"),
             ("VolumesFrom", "HostConfig"), ("Volumes", "Config"), ("Entrypoint", "Config")]
         {
