@@ -33,7 +33,7 @@ use crate::runtime::spec::ProcessSpec;
 use super::held::{self, Held};
 use super::limits;
 
-const FOLDER: &str = "containers";
+pub(super) const FOLDER: &str = "containers";
 
 /// How many containers an error names.
 const SHOWN: usize = 5;
@@ -268,8 +268,13 @@ fn open_folder(folder: &Path) -> Result<OwnedFd> {
         .map_err(|error| Error::io("open", folder, error))
 }
 
-/// Writes one more line, which counts from now on.
-fn amend(folder: &Path, id: &ContainerId, change: impl FnOnce(&mut Running)) -> Result<()> {
+/// Writes one more line, which counts from now on. Fails with `NotFound` if the
+/// container does not run.
+pub(super) fn amend(
+    folder: &Path,
+    id: &ContainerId,
+    change: impl FnOnce(&mut Running),
+) -> Result<()> {
     let _guard = guard(folder)?;
     let path = json_path(folder, id);
     let mut running = last_line(fs::open(&path)?)?

@@ -30,6 +30,7 @@ use super::lifecycle::{Kill, Prune, Rename, Restart, Rm, Start, Stop, Wait};
 use super::logs::Logs;
 use super::resources::NewResources;
 use super::stats::Stats;
+use super::update::Update;
 
 /// The verbs on containers as docker groups them.
 #[derive(Debug, Subcommand)]
@@ -46,6 +47,7 @@ pub(in crate::cli) enum ContainerVerb {
     Kill(Kill),
     Wait(Wait),
     Rename(Rename),
+    Update(Update),
     #[command(visible_aliases = ["list", "ps"])]
     Ls(Ps),
     #[command(visible_alias = "remove")]

@@ -19,6 +19,7 @@ pub(super) mod resources;
 pub(super) mod shell;
 pub(super) mod stats;
 mod until;
+pub(super) mod update;
 pub(super) mod volume;
 
 use std::ffi::OsString;
@@ -37,6 +38,7 @@ use lifecycle::{Kill, Rename, Restart, Rm, Start, Stop, Wait};
 use logs::Logs;
 use shell::{Init, ProfileVerb, Shell};
 use stats::Stats;
+use update::Update;
 use volume::VolumeVerb;
 
 const COMPLETION_HELP: &str = "For bash:  envbox completion bash \
@@ -97,6 +99,7 @@ pub(super) enum Verb {
     Kill(Kill),
     Wait(Wait),
     Rename(Rename),
+    Update(Update),
     Ps(Ps),
     Rm(Rm),
     Logs(Logs),

@@ -34,5 +34,6 @@ pub(super) mod stats;
 pub(super) mod stop;
 pub(super) mod tag;
 pub(super) mod top;
+pub(super) mod update;
 pub(super) mod volume;
 pub(super) mod wait;
