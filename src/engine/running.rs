@@ -99,9 +99,9 @@ pub(super) struct RunningFile {
     _locked: File,
 }
 
-/// The turn of one process to start or remove a kept container: a lock on the
-/// container's directory in the store. The next one waits until the container
-/// runs, or is no more.
+/// The turn of one process to start, update or remove a container: a lock on its
+/// directory in the store, or on its cgroup if it is not kept. The next one waits
+/// until that is done.
 #[derive(Debug)]
 pub(super) struct Turn(OwnedFd);
 
