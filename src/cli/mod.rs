@@ -65,6 +65,7 @@ fn perform(arguments: &[OsString]) -> Option<i32> {
         Verb::Unpause(unpause) => command::pause::unpause(&engine, &unpause),
         Verb::Wait(wait) => command::wait::run(&engine, &wait),
         Verb::Rename(rename) => command::rename::run(&engine, &rename),
+        Verb::Update(update) => command::update::run(&engine, update),
         Verb::Ps(ps) => command::ps::run(&engine, &ps),
         Verb::Logs(logs) => command::logs::run(&engine, &logs),
         Verb::Rm(rm) => command::rm::run(&engine, &rm),

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::ContainerId;
 use crate::runtime::cgroup::{
     Cgroup, Demand, Hierarchy, HostResources, Resources, Warning, without_cgroup,
@@ -91,6 +91,27 @@ impl Engine {
         // Whoever has no cgroups has given it none.
         let Ok(hierarchy) = Hierarchy::detect(&self.settings.store.run) else { return Ok(None) };
         Cgroup::open(&hierarchy, id)
+    }
+
+    /// The group of the container `id`, which runs, where `change` is to be put
+    /// in force; `None` if it has none and `change` limits nothing.
+    ///
+    /// # Errors
+    /// Why it has none, by the first flag of `change`.
+    pub(super) fn group_to_update(
+        &self,
+        id: &ContainerId,
+        change: &Resources,
+    ) -> Result<Option<Cgroup>> {
+        let found = Hierarchy::detect(&self.settings.store.run)
+            .and_then(|hierarchy| Cgroup::open(&hierarchy, id));
+        let reason = match found {
+            Ok(Some(group)) => return Ok(Some(group)),
+            Ok(None) => Error::unsupported(format!("container {id} was started without a cgroup"))
+                .hint("stop it first: its next start is with the new limits"),
+            Err(reason) => reason,
+        };
+        without_cgroup(change, Demand::Asked, reason).map(|_| None)
     }
 
     pub(super) fn warn(&self, warnings: &[Warning]) {

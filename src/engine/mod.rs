@@ -63,8 +63,8 @@ pub use import::{ImportOutcome, ImportRequest, ImportSource, ImportStart};
 pub use inspect::{ContainerDetails, ContainerSize, ImageDetails, Inspected, ObjectKind, Sizes};
 pub use launch::Ended;
 pub use lifecycle::{
-    Attach, ContainerFilter, ContainerResources, Label, Launched, LifecycleOptions, RemoveRunning,
-    StartedContainer, StatusFilter, StopOptions,
+    Attach, ContainerFilter, ContainerResources, ContainerUpdate, Label, Launched,
+    LifecycleOptions, RemoveRunning, StartedContainer, StatusFilter, StopOptions,
 };
 pub use logs::ContainerLogs;
 pub use profiles::ProfileSummary;

@@ -172,6 +172,19 @@ pub fn write_plain(path: &Path, bytes: &[u8]) -> Result<()> {
     write().map_err(|error| Error::io("write", path, error))
 }
 
+/// Replaces the content of the file at `path`, which must exist, and leaves the
+/// file itself, with the locks that are on it. Who reads meanwhile may see parts
+/// of both.
+///
+/// # Errors
+/// Those of open(2), write(2) and ftruncate(2), with the path.
+pub fn overwrite(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = open_for_writing(path)?;
+    file.write_all(bytes)
+        .and_then(|()| file.set_len(bytes.len() as u64))
+        .map_err(|error| Error::io("write", path, error))
+}
+
 /// As [`write_atomic`] without fsync: for volatile state that need not
 /// survive a crash of the host.
 ///

@@ -196,6 +196,36 @@ impl Store {
         if changed == 0 { Err(no_such_container(id.as_str())) } else { Ok(()) }
     }
 
+    /// Replaces the spec of the container `id`, and writes down the event that
+    /// changed it.
+    ///
+    /// # Errors
+    /// `NotFound`; those of its `config.json`.
+    pub fn update_container_spec(
+        &self,
+        id: &ContainerId,
+        spec: &Value,
+        event: &Event,
+    ) -> Result<()> {
+        let path = self.container_path(id).join("config.json");
+        self.write("write a container's spec to", |transaction| {
+            let mut found = select(transaction, "WHERE id = ?1", &[id.as_str()])?;
+            let Some(mut record) = found.pop() else {
+                return Err(no_such_container(id.as_str()).into());
+            };
+            record.spec = spec.clone();
+            transaction.execute(
+                "UPDATE containers SET spec = ?2 WHERE id = ?1",
+                [id.as_str(), &spec.to_string()],
+            )?;
+            event::record(transaction, event)?;
+            // In place: who keeps the container has locked this very file.
+            let copy = fs::overwrite(&path, &crate::oci::to_canonical_json(&to_json(&record))?);
+            fs::absent_is_none(copy)?;
+            Ok(())
+        })
+    }
+
     /// Writes `events` down, in one transaction.
     ///
     /// # Errors

@@ -28,5 +28,6 @@ mod seed;
 mod shell;
 mod sudo;
 mod terminal;
+mod update;
 mod volume;
 mod volumes_from;

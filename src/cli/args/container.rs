@@ -32,6 +32,7 @@ use super::lifecycle::{Kill, Pause, Prune, Rename, Restart, Rm, Start, Stop, Unp
 use super::logs::Logs;
 use super::resources::NewResources;
 use super::stats::Stats;
+use super::update::Update;
 
 /// The verbs on containers as docker groups them.
 #[derive(Debug, Subcommand)]
@@ -50,6 +51,7 @@ pub(in crate::cli) enum ContainerVerb {
     Unpause(Unpause),
     Wait(Wait),
     Rename(Rename),
+    Update(Update),
     #[command(visible_aliases = ["list", "ps"])]
     Ls(Ps),
     #[command(visible_alias = "remove")]

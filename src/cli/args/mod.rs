@@ -21,6 +21,7 @@ pub(super) mod shell;
 pub(super) mod stats;
 pub(super) mod system;
 mod until;
+pub(super) mod update;
 pub(super) mod volume;
 
 use std::ffi::OsString;
@@ -40,6 +41,7 @@ use logs::Logs;
 use shell::{Init, ProfileVerb, Shell};
 use stats::Stats;
 use system::SystemVerb;
+use update::Update;
 use volume::VolumeVerb;
 
 const COMPLETION_HELP: &str = "For bash:  envbox completion bash \
@@ -102,6 +104,7 @@ pub(super) enum Verb {
     Unpause(Unpause),
     Wait(Wait),
     Rename(Rename),
+    Update(Update),
     Ps(Ps),
     Rm(Rm),
     Logs(Logs),

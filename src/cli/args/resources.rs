@@ -71,6 +71,19 @@ pub(in crate::cli) struct NewResources {
 }
 
 impl Resources {
+    /// Whether none of the flags was given.
+    pub fn is_empty(&self) -> bool {
+        self.memory.is_none()
+            && self.memory_swap.is_none()
+            && self.memory_reservation.is_none()
+            && self.cpus.is_none()
+            && self.cpu_shares.is_none()
+            && self.cpuset_cpus.is_none()
+            && self.cpuset_mems.is_none()
+            && self.pids_limit.is_none()
+            && self.blkio_weight.is_none()
+    }
+
     /// The engine's form.
     pub fn into_resources(self) -> crate::runtime::cgroup::Resources {
         without_zeros(crate::runtime::cgroup::Resources {

@@ -7,7 +7,7 @@ use crate::error::Result;
 
 use super::{
     attach, cp, create, diff, exec, export, inspect, kill, logs, pause, port, prune, ps, rename,
-    restart, rm, run, start, stats, stop, top, wait,
+    restart, rm, run, start, stats, stop, top, update, wait,
 };
 
 /// Does what the verb says.
@@ -27,6 +27,7 @@ pub(in crate::cli) fn run(engine: &Engine, verb: ContainerVerb) -> Result<i32> {
         ContainerVerb::Unpause(arguments) => pause::unpause(engine, &arguments),
         ContainerVerb::Wait(arguments) => wait::run(engine, &arguments),
         ContainerVerb::Rename(arguments) => rename::run(engine, &arguments),
+        ContainerVerb::Update(arguments) => update::run(engine, arguments),
         ContainerVerb::Prune(arguments) => prune::run(engine, &arguments),
         ContainerVerb::Ls(arguments) => ps::run(engine, &arguments),
         ContainerVerb::Rm(arguments) => rm::run(engine, &arguments),

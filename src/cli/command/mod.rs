@@ -36,5 +36,6 @@ pub(super) mod stop;
 pub(super) mod system;
 pub(super) mod tag;
 pub(super) mod top;
+pub(super) mod update;
 pub(super) mod volume;
 pub(super) mod wait;

@@ -147,7 +147,9 @@ impl Keeping<'_> {
     fn publish(&mut self, activity: Activity) -> Result<()> {
         self.running.activity = activity;
         self.claim.publish(|claimed| {
-            *claimed = Running { name: claimed.name.clone(), ..self.running.clone() };
+            // Others may have changed both.
+            let (name, spec) = (claimed.name.clone(), std::mem::take(&mut claimed.spec));
+            *claimed = Running { name, spec, ..self.running.clone() };
         })
     }
 

@@ -33,6 +33,7 @@ mod resources;
 mod start;
 mod stop;
 pub(super) mod text;
+mod update;
 
 pub use create::{Launched, LifecycleOptions};
 pub use filter::{ContainerFilter, StatusFilter};
@@ -41,6 +42,7 @@ pub use remove::RemoveRunning;
 pub use resources::ContainerResources;
 pub use start::{Attach, StartedContainer};
 pub use stop::StopOptions;
+pub use update::ContainerUpdate;
 
 pub(super) use keep::{Keeping, Life, Place, to_monitor};
 pub(super) use kept::KeptSpec;

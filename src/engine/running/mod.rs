@@ -35,7 +35,7 @@ use super::limits;
 
 pub use state::{Activity, Running};
 
-const FOLDER: &str = "containers";
+pub(super) const FOLDER: &str = "containers";
 
 /// How many containers an error names.
 const SHOWN: usize = 5;
@@ -58,9 +58,9 @@ pub(super) struct RunningFile {
     _locked: File,
 }
 
-/// The turn of one process to start or remove a kept container: a lock on the
-/// container's directory in the store. The next one waits until the container
-/// runs, or is no more.
+/// The turn of one process to start, update or remove a container: a lock on its
+/// directory in the store, or on its cgroup if it is not kept. The next one waits
+/// until that is done.
 #[derive(Debug)]
 pub(super) struct Turn(OwnedFd);
 
@@ -255,8 +255,13 @@ fn open_folder(folder: &Path) -> Result<OwnedFd> {
         .map_err(|error| Error::io("open", folder, error))
 }
 
-/// Writes one more line, which counts from now on.
-fn amend(folder: &Path, id: &ContainerId, change: impl FnOnce(&mut Running)) -> Result<()> {
+/// Writes one more line, which counts from now on. Fails with `NotFound` if the
+/// container does not run.
+pub(super) fn amend(
+    folder: &Path,
+    id: &ContainerId,
+    change: impl FnOnce(&mut Running),
+) -> Result<()> {
     let _guard = guard(folder)?;
     let path = json_path(folder, id);
     let mut running = last_line(fs::open(&path)?)?

@@ -2,9 +2,9 @@
 
 use crate::error::{Context, Error, Kind, Result};
 
-use super::controller::{self, Controller};
+use super::controller::{self, Controller, Files};
 use super::hierarchy::Rights;
-use super::plan::{self, Ground, Origin, Write};
+use super::plan::{self, Ground, Origin, Target, Write};
 use super::{Cgroup, Resources, Version};
 
 /// What it means when the host refuses a limit.
@@ -26,22 +26,17 @@ pub struct Warning {
 }
 
 impl Cgroup {
-    /// Puts `resources` in force; again for an update, with the result of
-    /// [`Resources::updated_by`]. What is `None` stays as it is.
+    /// Puts `resources` in force, in a group that has no limits yet. What is
+    /// `None` stays as it is. [`Cgroup::update`] is for one that has some.
     ///
     /// # Errors
     /// With [`Demand::Asked`] the first limit that the host refuses, by its
     /// flag. Limits before it are in force.
     pub fn apply(&self, resources: &Resources, demand: Demand) -> Result<Vec<Warning>> {
-        let memory = self.files(Controller::Memory);
-        let memory_and_swap = match (self.version, memory) {
-            (Version::V1, Some(files)) => controller::memory_and_swap(&files)?,
-            _ => None,
-        };
-        let ground = Ground { version: self.version, memory_and_swap };
+        let ground = self.ground()?;
         let mut warnings = Vec::new();
         for write in plan::writes(resources, &ground) {
-            let written = self.write(&write).context(|| format!("cannot set {}", write.flag));
+            let written = self.write(&write).context(|| cannot_set(&write));
             match (written, demand, write.origin) {
                 (Ok(()), ..) => {}
                 (Err(error), Demand::Asked, Origin::Given | Origin::Lifted) => return Err(error),
@@ -51,7 +46,34 @@ impl Cgroup {
         Ok(warnings)
     }
 
+    /// What the plan for this group depends on.
+    ///
+    /// # Errors
+    /// Those of reading it.
+    pub(super) fn ground(&self) -> Result<Ground> {
+        let memory_and_swap = match (self.version, self.files(Controller::Memory)) {
+            (Version::V1, Some(files)) => controller::memory_and_swap(&files)?,
+            _ => None,
+        };
+        Ok(Ground { version: self.version, memory_and_swap })
+    }
+
     fn write(&self, write: &Write) -> Result<()> {
+        match self.target(write)? {
+            Some((files, target)) => put(&files, target, write),
+            None => Ok(()),
+        }
+    }
+
+    /// The file that is there for `write`, and what to write; `None` if there
+    /// is none and need not be.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn target<'a>(
+        &'a self,
+        write: &'a Write,
+    ) -> Result<Option<(Files<'a>, &'a Target)>> {
         let found = match self.files(write.controller) {
             None => Err(self.why_missing(write.controller)),
             Some(files) => {
@@ -66,11 +88,9 @@ impl Cgroup {
             }
         };
         match found {
-            Ok((files, target)) => {
-                files.write(target.file, &target.value).map_err(|error| explain(error, write))
-            }
+            Ok(found) => Ok(Some(found)),
             // Nothing limits it: that is what was wanted.
-            Err(_) if write.origin == Origin::Lifted => Ok(()),
+            Err(_) if write.origin == Origin::Lifted => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -127,6 +147,19 @@ pub fn without_cgroup(
         Demand::Asked => Err(reason),
         Demand::Offered => Ok(vec![Warning { flag, reason }]),
     }
+}
+
+/// Writes the value of `write` into the file that was found for it.
+///
+/// # Errors
+/// The kernel's, with a hint where one helps.
+pub(super) fn put(files: &Files<'_>, target: &Target, write: &Write) -> Result<()> {
+    files.write(target.file, &target.value).map_err(|error| explain(error, write))
+}
+
+/// How every error of a limit begins.
+pub(super) fn cannot_set(write: &Write) -> String {
+    format!("cannot set {}", write.flag)
 }
 
 fn no_file(write: &Write) -> Error {

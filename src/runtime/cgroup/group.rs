@@ -98,6 +98,11 @@ impl Cgroup {
         Ok((!places.is_empty()).then_some(Self { version, places }))
     }
 
+    /// One of its directories, always the same.
+    pub fn path(&self) -> Option<&Path> {
+        self.places.first().map(|place| place.directory.as_path())
+    }
+
     /// The controllers that work in it.
     pub fn controllers(&self) -> impl Iterator<Item = Controller> {
         self.places.iter().flat_map(|place| place.controllers.iter().copied())

@@ -16,7 +16,8 @@
 //! Limits are a plan, then acts: [`plan::writes`] turns [`Resources`] into a
 //! list of files and values, one file of `controller` for each controller;
 //! [`Cgroup::apply`] writes it, and says of each value that the host refuses
-//! which flag it came from.
+//! which flag it came from. [`Cgroup::update`] changes a group that has limits
+//! already, all that was asked for or nothing.
 //!
 //! Entering: on v2 a process is born in the group (`CLONE_INTO_CGROUP` with
 //! [`Cgroup::directory`]). On v1 it moves itself ([`Entrance::enter`]): a
@@ -42,6 +43,7 @@ mod number_list;
 pub mod plan;
 mod resources;
 mod statistics;
+mod update;
 
 #[cfg(test)]
 mod tests;
@@ -53,3 +55,4 @@ pub use hierarchy::{Hierarchy, Layout, Version};
 pub use number_list::NumberList;
 pub use resources::{Cpus, HostResources, Limit, Resources};
 pub use statistics::{BlockUse, MemoryUse, PidsUse, Statistics};
+pub use update::Updated;

@@ -155,26 +155,32 @@ impl Resources {
         Ok(())
     }
 
-    /// These limits after `change`, whose values replace those here.
+    /// These limits after `change`, whose values replace those here. A limit
+    /// of memory and swap that followed from the old memory limit does not
+    /// follow a new one (docker's manual, `update --memory`).
     ///
     /// # Errors
-    /// `Invalid` if the new memory limit is above an old limit of memory and
-    /// swap that stays (docker's rule); call [`Resources::check`] on the
-    /// result for the rest.
+    /// `Invalid` if the new memory limit is above a limit of memory and swap
+    /// that stays; call [`Resources::check`] on the result for the rest.
     pub fn updated_by(&self, change: &Self) -> Result<Self> {
+        let stays = match change.memory {
+            Some(_) => self.memory_and_swap(),
+            None => self.memory_swap,
+        };
         if let (Some(memory), None, Some(Limit::At(both))) =
-            (change.memory, change.memory_swap, self.memory_swap)
+            (change.memory, change.memory_swap, stays)
             && memory > both
         {
             return Err(Error::invalid(
-                "invalid --memory: the limit is above the memory and swap limit that is set",
+                "invalid --memory: the memory limit should be smaller than the already set \
+                 memoryswap limit",
             )
-            .hint("give --memory-swap at the same time"));
+            .hint("update the memoryswap at the same time: add --memory-swap"));
         }
         let (old, new) = (self.clone(), change.clone());
         Ok(Self {
             memory: new.memory.or(old.memory),
-            memory_swap: new.memory_swap.or(old.memory_swap),
+            memory_swap: new.memory_swap.or(stays),
             memory_reservation: new.memory_reservation.or(old.memory_reservation),
             cpus: new.cpus.or(old.cpus),
             cpu_shares: new.cpu_shares.or(old.cpu_shares),
@@ -184,6 +190,12 @@ impl Resources {
             blkio_weight: new.blkio_weight.or(old.blkio_weight),
             oom_score_adj: new.oom_score_adj.or(old.oom_score_adj),
         })
+    }
+
+    /// The limit of memory and swap together: twice the memory where nobody
+    /// says, as docker has it.
+    fn memory_and_swap(&self) -> Option<Limit> {
+        self.memory_swap.or(self.memory.map(|memory| Limit::At(memory.saturating_mul(2))))
     }
 
     /// The flags whose values need a cgroup, in docker's order.

@@ -103,6 +103,34 @@ fn states_survive() {
 }
 
 #[test]
+fn a_spec_is_replaced_and_its_copy_stays_the_same_file() {
+    let (room, image) = room_with_image();
+    let mut record = container("web", &image);
+    record.spec = serde_json::json!({"image": "a:1", "command": ["a long one, gone afterwards"]});
+    room.store.put_container(&record).unwrap();
+    let path = room.store.container_path(&record.id).join("config.json");
+    let file = fs::open(&path).unwrap();
+    fs::lock(&file, fs::LockMode::Exclusive, &path).unwrap();
+    let spec = serde_json::json!({"image": "a:1", "labels": {}});
+    let event = Event::container("update", &record.id, []);
+    room.store.update_container_spec(&record.id, &spec, &event).unwrap();
+    assert_eq!(room.reopen().container("web").unwrap().spec, spec);
+    let copy: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    assert_eq!(copy["spec"], spec);
+    // Whoever looks still finds it locked.
+    assert!(!fs::try_lock(&fs::open(&path).unwrap(), &path).unwrap());
+    assert!(room.store.events(None).unwrap().any(|event| event.action == "update"));
+    // One that lost the copy has its record alone.
+    fs::remove_file(&path).unwrap();
+    room.store.update_container_spec(&record.id, &record.spec, &event).unwrap();
+    assert_eq!(room.store.container("web").unwrap().spec, record.spec);
+    assert!(fs::metadata(&path).unwrap().is_none());
+    let other = container("other", &image).id;
+    let error = room.store.update_container_spec(&other, &spec, &event).unwrap_err();
+    assert_eq!(error.kind(), Kind::NotFound);
+}
+
+#[test]
 fn every_change_leaves_an_event() {
     let (room, image) = room_with_image();
     let mut record = container("web", &image);

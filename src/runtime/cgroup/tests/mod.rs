@@ -8,3 +8,4 @@ mod plan;
 mod room;
 mod rules;
 mod unified;
+mod update;

@@ -84,11 +84,27 @@ fn an_update_replaces_what_it_names() {
     };
     let more = Resources { memory: Some(30 * MIB), ..Resources::default() };
     let error = old.updated_by(&more).unwrap_err();
-    assert_eq!(error.hint_text(), Some("give --memory-swap at the same time"));
+    assert!(error.chain().contains("smaller than the already set memoryswap limit"), "{error:?}");
+    assert!(error.hint_text().unwrap().contains("--memory-swap"));
     let both = Resources { memory_swap: Some(Limit::Unlimited), ..more };
     let new = old.updated_by(&both).unwrap();
     assert_eq!((new.memory, new.memory_swap), (Some(30 * MIB), Some(Limit::Unlimited)));
     assert_eq!(new.cpu_shares, Some(5));
+}
+
+#[test]
+fn swap_that_followed_from_memory_stays_when_the_memory_changes() {
+    let old = Resources { memory: Some(10 * MIB), ..Resources::default() };
+    let memory = |mebibytes| Resources { memory: Some(mebibytes * MIB), ..Resources::default() };
+    let new = old.updated_by(&memory(15)).unwrap();
+    assert_eq!((new.memory, new.memory_swap), (Some(15 * MIB), Some(Limit::At(20 * MIB))));
+    assert_eq!(old.updated_by(&memory(21)).unwrap_err().kind(), crate::error::Kind::Invalid);
+    // Nothing was said of swap, and nothing is.
+    let shares = Resources { cpu_shares: Some(5), ..Resources::default() };
+    assert_eq!(old.updated_by(&shares).unwrap().memory_swap, None);
+    assert_eq!(Resources::default().updated_by(&memory(15)).unwrap(), memory(15));
+    let endless = Resources { memory_swap: Some(Limit::Unlimited), ..old };
+    assert_eq!(endless.updated_by(&memory(90)).unwrap().memory_swap, Some(Limit::Unlimited));
 }
 
 #[test]

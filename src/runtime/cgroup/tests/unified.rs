@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::super::hierarchy::{Rights, unified_base};
 use super::super::mounts::{CgroupMount, MountKind};
 use super::super::{
-    BlockUse, Cgroup, Controller, Demand, Hierarchy, Layout, MemoryUse, PidsUse, Resources,
+    BlockUse, Cgroup, Controller, Demand, Hierarchy, Layout, Limit, MemoryUse, PidsUse, Resources,
     Version, without_cgroup,
 };
 use crate::error::Kind;
@@ -136,6 +136,35 @@ fn a_default_that_cannot_be_is_a_warning_and_no_limit_needs_no_controller() {
     let lifted =
         Resources { memory_swap: unlimited, pids_limit: unlimited, ..Resources::default() };
     assert!(group.apply(&lifted, Demand::Asked).unwrap().is_empty());
+}
+
+#[test]
+fn an_update_writes_what_is_not_in_force_yet_and_warns_of_what_nobody_asked_for() {
+    let fake = Fake::new(ALL);
+    let group = fake.group(&[
+        ("cgroup.controllers", ALL),
+        ("memory.max", "8388608\n"),
+        ("memory.low", "changed by hand\n"),
+        ("io.weight", "default 100\n8:0 300\n"),
+    ]);
+    let old = Resources {
+        memory: Some(8 << 20),
+        memory_reservation: Some(7 << 20),
+        ..Resources::default()
+    };
+    let change = Resources { blkio_weight: Some(1000), ..Resources::default() };
+    let updated = group.update(&change, &old.updated_by(&change).unwrap()).unwrap();
+    // This kernel cannot limit swap.
+    let flags: Vec<_> = updated.warnings.iter().map(|warning| warning.flag).collect();
+    assert_eq!(flags, ["--memory-swap"]);
+    assert_eq!(fake.content("memory.max"), "8388608\n");
+    assert!(fake.content("memory.low").starts_with("7340032"));
+    assert!(fake.content("io.weight").starts_with("default 10000"));
+    let swap = Resources { memory_swap: Some(Limit::Unlimited), ..change.clone() };
+    assert!(group.update(&swap, &old.updated_by(&swap).unwrap()).unwrap().warnings.is_empty());
+    let swap = Resources { memory_swap: Some(Limit::At(9 << 20)), ..change };
+    let error = group.update(&swap, &old.updated_by(&swap).unwrap()).unwrap_err();
+    assert_eq!(error.chain(), "cannot set --memory-swap: the kernel has no memory.swap.max");
 }
 
 #[test]
