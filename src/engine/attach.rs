@@ -1,10 +1,10 @@
 //! `envbox attach`: this process becomes a client of a container that runs.
 
 use crate::error::{Error, Kind, Result};
-use crate::id::ContainerId;
 use crate::monitor::{Client, ClientOptions};
 
-use super::{Ended, Engine, running};
+use super::running::{self, Running};
+use super::{Ended, Engine};
 
 impl Engine {
     /// Attaches to the container `name` (a name, an ID or the beginning of
@@ -16,25 +16,26 @@ impl Engine {
     /// its caller's descriptors; `Unavailable` if its monitor dies.
     pub fn attach(&self, name: &str, options: ClientOptions) -> Result<Ended> {
         let found = self.find_container(name)?;
-        if found.running.is_none() {
-            return Err(stopped(name));
+        match &found.running {
+            Some(running) => self.attach_to(running, name, options),
+            None => Err(stopped(name)),
         }
-        self.attach_to(&found.id, name, options)
     }
 
     pub(super) fn attach_to(
         &self,
-        id: &ContainerId,
+        running: &Running,
         name: &str,
         options: ClientOptions,
     ) -> Result<Ended> {
-        let control = running::connect(&self.settings.store.run, id)?;
+        let control = running::connect(&self.settings.store.run, &running.id)?;
         let control = control.ok_or_else(|| stopped(name))?;
         if let Some(store) = self.existing_store()? {
             store.close_database();
         }
         let client = Client::attach(control, options).map_err(|failure| failure.into_error())?;
-        self.wait_for(Ok(client))
+        self.tell(running, "attach");
+        self.wait_for(Ok(client), Some(running))
     }
 }
 

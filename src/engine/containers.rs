@@ -112,7 +112,11 @@ impl Engine {
         &self,
         read: impl Fn() -> Result<Vec<ContainerRecord>>,
     ) -> Result<(Vec<Running>, Vec<ContainerRecord>)> {
-        let look = || Ok((running::list_claimed(&self.settings.store.run)?, read()?));
+        let look = || {
+            let claimed = running::list_claimed(&self.settings.store.run)?;
+            self.bury()?;
+            Ok((claimed, read()?))
+        };
         let (mut running, mut kept) = look()?;
         let mut missing = started_without_file(&running, &kept);
         while !missing.is_empty() {

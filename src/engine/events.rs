@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::fs::Timestamp;
 use crate::store::{Event, EventCursor, Store, Woken};
 
-use super::Engine;
+use super::{Engine, running};
 
 /// Which events are wanted.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +53,9 @@ impl Engine {
     /// # Errors
     /// Those of the store and of the reader.
     pub fn events(&self, request: &EventRequest, reader: EventReader<'_>) -> Result<()> {
+        // What ended unseen is seen by who looks.
+        running::list(&self.settings.store.run)?;
+        self.bury()?;
         let follows = request.until.is_none_or(|until| until > Timestamp::now());
         let store = match self.existing_store()? {
             Some(store) => store,

@@ -18,10 +18,11 @@ use crate::runtime::cgroup::Cgroup;
 use crate::runtime::hard_limit;
 use crate::runtime::join::{self, JoinPlan, Privileges, Target};
 use crate::runtime::spec::{ProcessSpec, RlimitSpec};
+use crate::store::{Event, Store};
 use crate::sys::socket;
 
 use super::environment::Variables;
-use super::lifecycle::{restarting, to_monitor};
+use super::lifecycle::{event, new_id, restarting, to_monitor};
 use super::options::environment::EnvironmentOption;
 use super::options::user::{Principal, UserSpec};
 use super::request::Terminal;
@@ -61,7 +62,7 @@ impl Engine {
     /// # Errors
     /// `NotFound` for no such container, `InUse` if it does not run.
     pub fn exec(&self, request: &ExecRequest) -> Result<Ended> {
-        let (running, target) = self.running_target(&request.container)?;
+        let (mut running, target) = self.running_target(&request.container)?;
         if running.activity == Activity::Paused {
             return Err(paused(&request.container));
         }
@@ -71,12 +72,12 @@ impl Engine {
         let group = self.open_group(&running.id)?;
         let entrance = group.as_ref().map(Cgroup::entrance).transpose();
         let id = running.first_process();
-        let Some((own, id)) = running.process.zip(id) else {
+        let Some((own, id)) = running.process.take().zip(id) else {
             return Err(not_running(&request.container));
         };
         let plan = self.plan_beside(own, target, request);
         match plan.and_then(|plan| Ok(plan.in_group(entrance?))) {
-            Ok(plan) => self.launch_beside(plan, request),
+            Ok(plan) => self.launch_beside(plan, (request, running)),
             Err(_) if Target::open(id)?.is_none() => Err(not_running(&request.container)),
             Err(error) => Ok(Ended::NotStarted(FailedStage::Setup, error)),
         }
@@ -128,7 +129,11 @@ impl Engine {
 
     /// Starts the program in a monitor of its own. This process is its client,
     /// and stays until it ends, or goes on.
-    fn launch_beside(&self, plan: JoinPlan, request: &ExecRequest) -> Result<Ended> {
+    fn launch_beside(
+        &self,
+        plan: JoinPlan,
+        (request, running): (&ExecRequest, Running),
+    ) -> Result<Ended> {
         let terminal = request.terminal.is_new();
         if !request.detach && !request.terminal.has_input() {
             let flags = OFlags::RDONLY | OFlags::CLOEXEC;
@@ -139,8 +144,12 @@ impl Engine {
         // Other commands ask the container's own monitor: to this one nobody comes.
         let (listener, nobody) = socket::pair()
             .map_err(|error| Error::io_named("cannot make the monitor's socket", error))?;
+        let notes = match self.existing_store()? {
+            Some(store) => Some(Notes::begin(store, running, &request.command)?),
+            None => None,
+        };
         let begun = monitor::launch(Orders {
-            container: Beside { plan: Some(plan), _nobody: nobody },
+            container: Beside { plan: Some(plan), notes, _nobody: nobody },
             attachment: match request.detach {
                 true => Attachment::Detached { terminal },
                 false => Attachment::Direct { terminal },
@@ -152,7 +161,7 @@ impl Engine {
                 client.leave();
                 Ok(Ended::Exited(0))
             }
-            begun => self.wait_for(begun),
+            begun => self.wait_for(begun, None),
         }
     }
 
@@ -212,14 +221,49 @@ fn within_reach(limit: &RlimitSpec) -> Result<RlimitSpec> {
     Ok(RlimitSpec { resource: number, soft: limit.soft.min(hard), hard })
 }
 
+/// What is written down of the program: docker's events of an `exec`.
+struct Notes<'a> {
+    store: &'a Store,
+    running: Running,
+    id: String,
+}
+
+impl<'a> Notes<'a> {
+    /// Writes down that `command` is run in `running`.
+    ///
+    /// # Errors
+    /// Those of getrandom(2); a store that is full keeps nobody from it.
+    fn begin(store: &'a Store, running: Running, command: &[String]) -> Result<Self> {
+        let notes = Self { store, running, id: new_id()?.to_string() };
+        let command = command.join(" ");
+        let events = ["exec_create", "exec_start"]
+            .map(|action| notes.event(&format!("{action}: {command}"), &[]));
+        let _ = store.record_events(&events);
+        store.close_database();
+        Ok(notes)
+    }
+
+    fn end(&self, status: i32) {
+        let event = self.event("exec_die", &[("exitCode", status.to_string())]);
+        let _ = self.store.record_event(&event);
+        self.store.close_database();
+    }
+
+    fn event(&self, action: &str, more: &[(&str, String)]) -> Event {
+        let id = [("execID", self.id.clone())];
+        event(&self.running, action, &[&id, more].concat())
+    }
+}
+
 /// The program as its monitor knows it. The container's own cleans up.
-struct Beside {
+struct Beside<'a> {
     plan: Option<JoinPlan>,
+    notes: Option<Notes<'a>>,
     /// The other end of the socket on which nobody comes.
     _nobody: OwnedFd,
 }
 
-impl monitor::Container for Beside {
+impl monitor::Container for Beside<'_> {
     fn start(&mut self) -> Result<monitor::Running, Failure> {
         match self.plan.take() {
             Some(plan) => to_monitor(join::start(plan)),
@@ -229,7 +273,10 @@ impl monitor::Container for Beside {
         }
     }
 
-    fn ended(&mut self, _: Ending, _: Option<Stop>) -> Sequel {
+    fn ended(&mut self, ending: Ending, _: Option<Stop>) -> Sequel {
+        if let Some(notes) = &self.notes {
+            notes.end(ending.status);
+        }
         Sequel::default()
     }
 

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::fs::{self, Dir};
 use crate::monitor::{
     self, Attachment, Attended, Client, ClientInput, ClientOptions, Container as _, FailedStage,
-    Failure, Input, Orders,
+    Failure, Input, Orders, Parting,
 };
 use crate::oci::ImageConfig;
 use crate::platform::Platform;
@@ -67,7 +67,7 @@ impl Engine {
     pub(super) fn launch(&self, request: &ContainerRequest) -> Result<Ended> {
         let prepared = self.prepare(request, &LifecycleOptions::default())?;
         let begun = self.begin(prepared, request, &Attach::Direct)?;
-        self.wait_for(begun)
+        self.wait_for(begun, None)
     }
 
     /// As [`Engine::launch`], with what only `run` can be told. Others can
@@ -84,8 +84,9 @@ impl Engine {
                 .hint("leave --rm out, or --sig-proxy and --detach-keys"));
         }
         let prepared = self.prepare(request, options)?;
+        let running = prepared.running.clone();
         let begun = self.begin(prepared, request, &attach)?;
-        self.wait_for(begun)
+        self.wait_for(begun, Some(&running))
     }
 
     /// Starts a container that is prepared.
@@ -110,6 +111,7 @@ impl Engine {
             group: None,
             plan: None,
             check: None,
+            is_attached: *attach != Attach::Detached,
             life: Life::default(),
         };
         let ready = self.plan(&mut keeping, request, platform.as_ref()).and_then(|plan| {
@@ -130,18 +132,32 @@ impl Engine {
         Ok(monitor::launch(Orders { container: keeping, attachment, listener }))
     }
 
-    /// Stays with a container that was begun until it ends.
+    /// Stays with a container that was begun until it ends, or this process
+    /// leaves it.
     ///
     /// # Errors
     /// Those of its monitor.
-    pub(super) fn wait_for(&self, begun: Result<Client, Failure>) -> Result<Ended> {
+    pub(super) fn wait_for(
+        &self,
+        begun: Result<Client, Failure>,
+        container: Option<&Running>,
+    ) -> Result<Ended> {
         let client = match begun {
             Ok(client) => client,
             Err(failure) => {
                 return Ok(Ended::NotStarted(failure.stage, failure.into_error()));
             }
         };
-        let exit = client.wait()?;
+        let exit = match (client.wait()?, container) {
+            (Parting::Ended(exit), _) => exit,
+            (Parting::Left(status), _) => return Ok(Ended::Exited(status)),
+            (Parting::Detached, container) => {
+                if let Some(container) = container {
+                    self.tell(container, "detach");
+                }
+                return Ok(Ended::Exited(0));
+            }
+        };
         if exit.oom_killed {
             self.notify(
                 "the container ran out of memory: the kernel killed processes of it".into(),

@@ -23,13 +23,16 @@ use super::{Attachment, ClientInput, ClientOptions, Container, Control, Exit, Or
 /// make to delete what is half written.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// The status of a client whose container goes on, unless a signal, or what
-/// means as much, ended the client.
-const DETACHED: i32 = 0;
-
-/// The end of a client whose container goes on.
-fn left(status: i32) -> Exit {
-    Exit { status, oom_killed: false, restarts: false }
+/// How a client parted with its container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// The container has ended.
+    Ended(Exit),
+    /// The user typed the keys that detach; the container goes on.
+    Detached,
+    /// A signal, or what means as much, ended the client, which leaves with
+    /// this status; the container goes on.
+    Left(i32),
 }
 
 /// A container that runs, and this process its client.
@@ -48,8 +51,8 @@ pub struct Client {
     /// The container goes on without this client.
     is_shared: bool,
     pub(super) options: ClientOptions,
-    /// How the client leaves.
-    left: Option<Exit>,
+    /// How the client has parted already.
+    parted: Option<Parting>,
 }
 
 /// Forks the monitor with `orders` and waits until the program runs.
@@ -93,7 +96,7 @@ pub fn launch<C: Container>(orders: Orders<C>) -> Result<Client, Failure> {
         deadline: None,
         is_shared,
         options,
-        left: None,
+        parted: None,
     };
     client.begin()
 }
@@ -144,7 +147,7 @@ impl Client {
             deadline: None,
             is_shared: true,
             options,
-            left: None,
+            parted: None,
         };
         client.begin()
     }
@@ -159,7 +162,7 @@ impl Client {
             }
             // One that ended meanwhile had its last word.
             Some((ToClient::Exited(exit), _)) => {
-                self.left = Some(exit);
+                self.parted = Some(Parting::Ended(exit));
                 return Ok(self);
             }
             // Nothing has been asked for.
@@ -204,18 +207,15 @@ impl Client {
         self.is_shared
     }
 
-    /// Stays until the program ends: its exit status, or 128 plus the signal
-    /// that ended it. A client that leaves before, by the keys, has 0; one
-    /// whose terminal or reader is gone, or whose signals are its own, 128 plus
-    /// the signal that says so.
+    /// Stays until the program ends, or this client leaves it.
     ///
     /// # Errors
     /// `Unavailable` if the monitor dies, or lets this client go.
-    pub fn wait(mut self) -> Result<Exit> {
+    pub fn wait(mut self) -> Result<Parting> {
         if self.take_terminal().is_err() {
             self.hang_up();
         }
-        let exit = self.attend();
+        let parting = self.attend();
         if let Some(pump) = &mut self.pump {
             pump.drain();
         }
@@ -223,10 +223,10 @@ impl Client {
             terminal.restore();
         }
         // The monitor of one that is started again goes on.
-        if self.left.is_none() && !exit.as_ref().is_ok_and(|exit| exit.restarts) {
+        if matches!(parting, Ok(Parting::Ended(Exit { restarts: false, .. })) | Err(_)) {
             self.reap();
         }
-        exit
+        parting
     }
 
     /// Goes on without the container, which is detached. The caller's signals
@@ -242,10 +242,10 @@ impl Client {
         }
     }
 
-    fn attend(&mut self) -> Result<Exit> {
+    fn attend(&mut self) -> Result<Parting> {
         loop {
-            if let Some(exit) = self.left {
-                return Ok(exit);
+            if let Some(parting) = self.parted {
+                return Ok(parting);
             }
             let ready = self.poll()?;
             if ready.monitor {
@@ -253,7 +253,9 @@ impl Client {
                     Some(Packet::Output(stream, bytes)) => {
                         self.screen = Some(Screen::new(stream, bytes));
                     }
-                    Some(Packet::Message(ToClient::Exited(exit))) => return Ok(exit),
+                    Some(Packet::Message(ToClient::Exited(exit))) => {
+                        return Ok(Parting::Ended(exit));
+                    }
                     _ if self.has_started_it() => return Err(lost()),
                     _ => return Err(let_go()),
                 }
@@ -267,7 +269,7 @@ impl Client {
             match self.copy(&ready) {
                 Flow::Open => {}
                 Flow::Ended => self.hang_up(),
-                Flow::Detached => self.left = Some(left(DETACHED)),
+                Flow::Detached => self.parted = Some(Parting::Detached),
             }
             if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 self.deadline = None;
@@ -325,7 +327,7 @@ impl Client {
 
     /// Ends the client as `signal` would.
     pub(super) fn leave_by(&mut self, signal: Signal) {
-        self.left = Some(left(128 + signal as i32));
+        self.parted = Some(Parting::Left(128 + signal as i32));
     }
 
     fn poll(&self) -> Result<Ready> {

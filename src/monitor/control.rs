@@ -98,13 +98,23 @@ impl Control {
         let _ = send(&self.socket, &ToMonitor::Signal { number, stop }, None);
     }
 
+    /// Waits until the container has come up, or failed to.
+    pub fn wait_until_up(&self) {
+        // One that is gone is seen by who looks again.
+        let _ = self.ask(&ToMonitor::Ping);
+    }
+
     /// Lets the container stand still, or go on.
     ///
     /// # Errors
     /// What the monitor says; `Unavailable` if it ends meanwhile.
     pub fn pause(&self, paused: bool) -> Result<()> {
+        self.ask(&ToMonitor::Pause(paused))
+    }
+
+    fn ask(&self, question: &ToMonitor) -> Result<()> {
         let gone = || Error::new(Kind::Unavailable, "the container has ended");
-        send(&self.socket, &ToMonitor::Pause(paused), None).map_err(|_| gone())?;
+        send(&self.socket, question, None).map_err(|_| gone())?;
         loop {
             match receive(self.socket.as_fd())? {
                 Some((ToClient::Done, _)) => return Ok(()),

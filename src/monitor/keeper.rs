@@ -330,6 +330,9 @@ impl<C: Container> Keeper<C> {
                     self.resume();
                 }
             }
+            ToMonitor::Ping => {
+                return send(self.audience.peer(number), &ToClient::Done, None).is_ok();
+            }
             ToMonitor::Pause(paused) => return self.pause(number, paused),
             ToMonitor::Attach { input } => return self.attach(number, input),
             ToMonitor::InputEnded => {

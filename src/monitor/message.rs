@@ -65,6 +65,8 @@ pub enum ToMonitor {
         /// Whether it is meant to end the container for good.
         stop: Option<Stop>,
     },
+    /// Answer `Done`: the container has come up, or is to be started again.
+    Ping,
     /// Let all processes stand still, or go on. The answer is `Done`, or
     /// `Failed`.
     Pause(bool),

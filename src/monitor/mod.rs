@@ -55,7 +55,7 @@ mod pump;
 mod raw_terminal;
 mod screen;
 
-pub use client::{Client, launch};
+pub use client::{Client, Parting, launch};
 pub use control::{Control, Waited, listen};
 pub use detach_keys::DetachKeys;
 pub use health::{CheckResult, Health, HealthStatus, Schedule};

@@ -324,9 +324,13 @@ fn image_name(request: &ContainerRequest) -> String {
     }
 }
 
-fn new_id() -> Result<ContainerId> {
+/// A new ID, for a container or for what is run beside it.
+///
+/// # Errors
+/// Those of getrandom(2).
+pub(in crate::engine) fn new_id() -> Result<ContainerId> {
     let mut bytes = [0; 32];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
-        .map_err(|error| Error::io_named("cannot draw a random container ID", error))?;
+        .map_err(|error| Error::io_named("cannot draw a random ID", error))?;
     Ok(ContainerId::from_random(bytes))
 }

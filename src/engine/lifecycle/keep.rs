@@ -93,6 +93,8 @@ pub(in crate::engine) struct Keeping<'a> {
     pub group: Option<Cgroup>,
     /// How it is started; none when that is done.
     pub plan: Option<Plan>,
+    /// Whether whoever starts it is its client.
+    pub is_attached: bool,
     /// How its health is checked, if it is.
     pub check: Option<HealthCheck>,
     /// What has become of it.
@@ -154,15 +156,19 @@ impl Keeping<'_> {
     }
 
     fn note_start(&self) -> Result<()> {
-        match &self.place {
-            Place::Kept { .. } => self.note(&[self.event("start", &[])]),
-            Place::Ephemeral(_) => {
-                // A store that is full must not keep it from running.
-                let events = ["create", "start"].map(|action| self.event(action, &[]));
-                let _ = self.store.record_events(&events);
-                Ok(())
-            }
+        let is_kept = matches!(self.place, Place::Kept { .. });
+        let actions = [("create", !is_kept), ("attach", self.is_attached), ("start", true)];
+        let events: Vec<Event> = actions
+            .into_iter()
+            .filter(|(_, happens)| *happens)
+            .map(|(action, _)| self.event(action, &[]))
+            .collect();
+        if is_kept {
+            return self.note(&events);
         }
+        // A store that is full must not keep it from running.
+        let _ = self.store.record_events(&events);
+        Ok(())
     }
 
     fn note(&self, events: &[Event]) -> Result<()> {
@@ -244,6 +250,7 @@ impl Keeping<'_> {
             *mount = self.store.container_mount(&record.id)?;
         }
         self.running = spec.claimed((&record.id, &record.name), Some(record.image));
+        self.is_attached = false;
         self.life.state.restarts += 1;
         let engine = self.engine;
         let plan = engine.plan(self, &request, spec.platform.as_ref());
@@ -388,7 +395,7 @@ impl monitor::Container for Keeping<'_> {
 }
 
 /// Something that happens to a container that runs, or is about to.
-pub(super) fn event(running: &Running, action: &str, more: &[(&str, String)]) -> Event {
+pub(in crate::engine) fn event(running: &Running, action: &str, more: &[(&str, String)]) -> Event {
     let image = ("image".to_owned(), running.image_name.clone());
     let name = ("name".to_owned(), running.name.to_string());
     let labels = running.labels.iter().map(|(key, value)| (key.clone(), value.clone()));

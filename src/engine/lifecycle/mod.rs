@@ -21,6 +21,7 @@
 //! It formats nothing, and leaves the terminal to whoever calls.
 
 mod boot;
+mod bury;
 mod claim;
 mod create;
 mod filter;
@@ -35,6 +36,7 @@ mod stop;
 pub(super) mod text;
 mod update;
 
+pub(super) use create::new_id;
 pub use create::{Launched, LifecycleOptions};
 pub use filter::{ContainerFilter, StatusFilter};
 pub use label::Label;
@@ -44,7 +46,7 @@ pub use start::{Attach, StartedContainer};
 pub use stop::StopOptions;
 pub use update::ContainerUpdate;
 
-pub(super) use keep::{Keeping, Life, Place, to_monitor};
+pub(super) use keep::{Keeping, Life, Place, event, to_monitor};
 pub(super) use kept::KeptSpec;
 
 use crate::error::{Error, Kind, Result};
@@ -74,7 +76,8 @@ impl Engine {
     /// # Errors
     /// `NotFound`; `Invalid` if it is the beginning of several IDs.
     pub(super) fn find_container(&self, text: &str) -> Result<Found> {
-        let running = running::list(&self.settings.store.run)?;
+        let running = self.running_or_about_to(text)?;
+        self.bury()?;
         let kept = match self.existing_store()? {
             Some(store) => store.container(text),
             None => Err(no_such_container(text)),
@@ -101,6 +104,25 @@ impl Engine {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// All containers that run, and the one that `text` may mean when it has come
+    /// up, if it is just being started: a program can be seen to run before
+    /// its file says so.
+    fn running_or_about_to(&self, text: &str) -> Result<Vec<Running>> {
+        let run = &self.settings.store.run;
+        let claimed = running::list_claimed(run)?;
+        let meant = |found: &&Running| {
+            !found.is_up() && (found.name.as_str() == text || found.id.as_str().starts_with(text))
+        };
+        if let Some(starting) = claimed.iter().find(meant)
+            // Who removes a container has it claimed as well, and listens to nobody.
+            && let Some(control) = running::connect(run, &starting.id)?
+        {
+            control.wait_until_up();
+            return running::list(run);
+        }
+        Ok(claimed.into_iter().filter(Running::is_up).collect())
     }
 }
 

@@ -8,6 +8,7 @@ use crate::store::ContainerRecord;
 
 use super::super::launch::Prepared;
 use super::super::request::{ContainerRequest, Terminal};
+use super::super::running::Running;
 use super::super::{Ended, Engine};
 use super::keep::Place;
 use super::kept::KeptSpec;
@@ -59,40 +60,46 @@ impl Engine {
     pub fn start(&self, name: &str, attach: &Attach) -> Result<StartedContainer> {
         self.host()?;
         let found = self.find_container(name)?;
-        if found.running.is_some() {
-            return self.already_running(&found.id, name, attach);
+        if let Some(running) = &found.running {
+            return self.already_running(running, name, attach);
         }
         let record = found.record.ok_or_else(|| super::no_such_container(name))?;
         let (prepared, request) = match self.prepare_again(&record) {
             Ok(prepared) => prepared,
             // Somebody else was quicker.
-            Err(error) if error.kind() == Kind::InUse && self.runs(&record.id)? => {
-                return self.already_running(&record.id, name, attach);
+            Err(error) => {
+                let found = self.find_container(record.id.as_str()).ok();
+                return match found.and_then(|found| found.running) {
+                    Some(running) if error.kind() == Kind::InUse => {
+                        self.already_running(&running, name, attach)
+                    }
+                    _ => Err(error),
+                };
             }
-            Err(error) => return Err(error),
         };
+        let running = prepared.running.clone();
         let begun = self.begin(prepared, &request, attach)?;
         match begun {
             Ok(client) if *attach == Attach::Detached => {
                 client.leave();
                 Ok(StartedContainer::Running(record.id))
             }
-            begun => self.wait_for(begun).map(StartedContainer::Ended),
+            begun => self.wait_for(begun, Some(&running)).map(StartedContainer::Ended),
         }
     }
 
     fn already_running(
         &self,
-        id: &ContainerId,
+        running: &Running,
         name: &str,
         attach: &Attach,
     ) -> Result<StartedContainer> {
         let Some(options) = attach.client() else {
-            return Ok(StartedContainer::Running(id.clone()));
+            return Ok(StartedContainer::Running(running.id.clone()));
         };
         let input = if attach.types() { ClientInput::Typed } else { ClientInput::None };
         let options = ClientOptions { input, ..options.clone() };
-        self.attach_to(id, name, options).map(StartedContainer::Ended)
+        self.attach_to(running, name, options).map(StartedContainer::Ended)
     }
 
     /// Whether the container `name` was made with a terminal, and reads input.

@@ -194,7 +194,7 @@ impl Engine {
         self.record(keep::event(running, "kill", &more));
     }
 
-    pub(super) fn tell(&self, running: &Running, action: &str) {
+    pub(in crate::engine) fn tell(&self, running: &Running, action: &str) {
         self.record(keep::event(running, action, &[]));
     }
 

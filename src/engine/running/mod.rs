@@ -12,9 +12,11 @@
 //!   process ID. One process at a time can, so that nobody starts what is being
 //!   removed or started.
 //! - It runs once its file names a process; by then the monitor listens.
-//! - A file that is not locked is what a dead monitor left, and is removed by
-//!   whoever sees it, after every cgroup that has no file which is locked.
+//! - A file that is not locked is what a dead monitor left, and is put aside by
+//!   whoever sees it ([`Dead`]), after every cgroup that has no file which is
+//!   locked.
 
+mod dead;
 mod state;
 
 use std::collections::BTreeSet;
@@ -33,6 +35,7 @@ use crate::monitor::{Control, Health};
 use super::held::{self, Held};
 use super::limits;
 
+pub(super) use dead::Dead;
 pub use state::{Activity, Running};
 
 pub(super) const FOLDER: &str = "containers";
@@ -420,6 +423,10 @@ fn read_all(folder: &Path, stale: Stale) -> Result<Vec<Running>> {
         // One that cannot be killed must not keep the others from running; the
         // next sweep tries again.
         let _ = limits::sweep(run, &claimed);
+        for id in &dead {
+            // Where that fails nobody tells of its end.
+            let _ = dead::put_aside(run, folder, id);
+        }
     }
     dead.iter().try_for_each(|id| remove_files(folder, id))?;
     Ok(all)

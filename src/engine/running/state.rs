@@ -83,7 +83,7 @@ impl Running {
     }
 
     /// Whether it has come up: it runs, or is to run again.
-    pub(super) fn is_up(&self) -> bool {
+    pub(in crate::engine) fn is_up(&self) -> bool {
         self.pid.is_some() || self.activity == Activity::Restarts
     }
 }
