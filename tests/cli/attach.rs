@@ -253,6 +253,9 @@ for_everyone! {
         terminal.send("\x10\x11");
         assert_eq!(terminal.wait(), 0);
         assert_eq!(status(room), "running 0");
+        let told = ["events", "--since", "1h", "--until", "0s", "-f", "event=detach", "-f",
+            "container=web", "--format", "{{.Action}}"];
+        assert_eq!(room.envbox(&told).succeeds().stdout(), "detach\n");
         let mut terminal = Terminal::start(&attach(room, &["--detach-keys", "ctrl-x,y"]));
         terminal.send("a\x10\x11b\x18c\n");
         terminal.expect("got a");
