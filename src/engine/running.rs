@@ -29,6 +29,7 @@ use crate::id::{ContainerId, ContainerName};
 use crate::monitor::Control;
 use crate::runtime::join::ProcessId;
 use crate::runtime::spec::ProcessSpec;
+use crate::store::SpecText;
 
 use super::held::{self, Held};
 use super::limits;
@@ -76,9 +77,9 @@ pub struct Running {
     /// How long it is given then, in seconds; negative for ever.
     #[serde(default)]
     pub stop_timeout: Option<i64>,
-    /// What was asked for, as the record of a kept one has it; null for those.
+    /// What was asked for, as the record of a kept one has it; none for those.
     #[serde(default)]
-    pub spec: serde_json::Value,
+    pub spec: Option<SpecText>,
 }
 
 impl Running {
@@ -451,7 +452,7 @@ mod tests {
             stop_timeout: None,
             pid_start: None,
             process: None,
-            spec: serde_json::Value::Null,
+            spec: None,
         }
     }
 

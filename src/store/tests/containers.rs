@@ -98,7 +98,8 @@ fn states_survive() {
 fn every_change_leaves_an_event() {
     let (room, image) = room_with_image();
     let mut record = container("web", &image);
-    record.spec = serde_json::json!({"image": "a:1", "labels": {"team": "x"}});
+    let spec = serde_json::json!({"image": "a:1", "labels": {"team": "x"}});
+    record.spec = SpecText::of(&spec).unwrap();
     room.store.put_container(&record).unwrap();
     let die = Event::container("die", &record.id, []);
     room.store.update_container_state(&record.id, &ContainerState::default(), &die).unwrap();
