@@ -11,7 +11,7 @@ use super::*;
 use crate::fs::{self, Dir, FileKind, Timestamp};
 use crate::image::TarReader;
 use crate::runtime::idmap::Caller;
-use crate::store::{ContainerState, StorePaths};
+use crate::store::{ContainerState, SpecText, StorePaths};
 
 /// An engine with its store in `room`.
 fn engine(room: &Path) -> Engine {
@@ -49,7 +49,7 @@ fn put_container(engine: &Engine, room: &Path) {
         image: image.id,
         chain: image.chain(),
         created_at: Timestamp::now(),
-        spec: serde_json::json!({"image": "base", "command": ["sh"]}),
+        spec: SpecText::of(&serde_json::json!({"image": "base", "command": ["sh"]})).unwrap(),
         state: ContainerState::default(),
     };
     store.put_container(&record).unwrap();

@@ -1,7 +1,10 @@
 //! Kept containers: their records and directories. Whether one runs is the
 //! run directory's matter, not the store's.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, Row, params};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::digest::{ChainId, ImageId};
@@ -9,9 +12,10 @@ use crate::error::{Error, Kind, Result};
 use crate::fs::{self, Timestamp};
 use crate::id::{ContainerId, ContainerName};
 
-use super::database::{Failure, parsed, parsed_optional, time, unreadable};
+use super::database::{Failure, parsed, parsed_optional, time};
 use super::event::{self, Event};
 use super::layer::{self, Hex};
+use super::spec::SpecText;
 use super::workspace::Item;
 use super::{Store, name, take_away};
 
@@ -35,7 +39,7 @@ pub struct ContainerRecord {
     /// When it was made.
     pub created_at: Timestamp,
     /// What the engine needs to start it again.
-    pub spec: Value,
+    pub spec: SpecText,
     /// What became of it so far.
     pub state: ContainerState,
 }
@@ -80,15 +84,19 @@ impl Event {
     }
 }
 
+/// What events tell of a spec.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Told {
+    image: Option<String>,
+    labels: BTreeMap<String, String>,
+}
+
 /// The attributes that every event of `record` has: image, name and labels, as
 /// far as its spec tells.
 fn attributes(record: &ContainerRecord) -> Vec<(String, String)> {
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let labels = record.spec.get("labels").and_then(Value::as_object);
-    let labels = labels.into_iter().flatten();
-    let mut all: Vec<(String, String)> =
-        labels.filter_map(|(key, value)| Some((key.clone(), text(value)?))).collect();
-    let image = record.spec.get("image").and_then(text);
+    let Told { image, labels } = record.spec.read().unwrap_or_default();
+    let mut all: Vec<(String, String)> = labels.into_iter().collect();
     all.push(("image".into(), image.unwrap_or_else(|| record.image.to_string())));
     all.push(("name".into(), record.name.to_string()));
     all
@@ -204,7 +212,7 @@ impl Store {
     pub fn update_container_spec(
         &self,
         id: &ContainerId,
-        spec: &Value,
+        spec: &SpecText,
         event: &Event,
     ) -> Result<()> {
         let path = self.container_path(id).join("config.json");
@@ -216,7 +224,7 @@ impl Store {
             record.spec = spec.clone();
             transaction.execute(
                 "UPDATE containers SET spec = ?2 WHERE id = ?1",
-                [id.as_str(), &spec.to_string()],
+                [id.as_str(), spec.as_str()],
             )?;
             event::record(transaction, event)?;
             // In place: who keeps the container has locked this very file.
@@ -312,7 +320,7 @@ fn insert(connection: &Connection, record: &ContainerRecord) -> Result<(), Failu
             record.chain.map(|chain| chain.0.encoded()),
             record.created_at.seconds,
             record.created_at.nanoseconds,
-            record.spec.to_string(),
+            record.spec.as_str(),
             record.state.started_at.map(|time| time.seconds),
             record.state.started_at.map(|time| time.nanoseconds),
             record.state.finished_at.map(|time| time.seconds),
@@ -409,8 +417,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<ContainerRecord> {
         image: ImageId(parsed::<Hex>(row, 2)?.0),
         chain: parsed_optional::<Hex>(row, 3)?.map(|hex| ChainId(hex.0)),
         created_at: time(row, 4)?.unwrap_or_default(),
-        spec: serde_json::from_str(row.get_ref(6)?.as_str()?)
-            .map_err(|error| unreadable(6, error))?,
+        spec: SpecText::stored(row.get_ref(6)?.as_str()?),
         state: ContainerState {
             started_at: time(row, 7)?,
             finished_at: time(row, 9)?,

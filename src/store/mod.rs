@@ -60,6 +60,7 @@ mod overlay;
 mod remove;
 mod resolve;
 mod snapshot;
+mod spec;
 mod tag;
 mod volume;
 mod volume_use;
@@ -90,6 +91,7 @@ pub use name::random_name;
 pub use overlay::OverlayDriver;
 pub use remove::{RemoveImage, Removed, RunningContainer};
 pub use snapshot::{Driver, EphemeralSnapshot, Lower, Scratch, Stack};
+pub use spec::SpecText;
 pub use volume::{PendingContent, VolumeRecord};
 pub use volume_use::{VolumeHolder, VolumeUse, VolumeUser};
 

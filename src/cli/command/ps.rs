@@ -41,6 +41,13 @@ const COMMAND_WIDTH: usize = 20;
 /// And the name of what is mounted here.
 const MOUNT_WIDTH: usize = 15;
 
+struct Clock {
+    now: i64,
+    /// None where no format can ask for the time of day: what zones there are
+    /// takes time to find out.
+    zone: Option<TimeZone>,
+}
+
 /// What a row tells beside the container itself.
 #[derive(Default)]
 struct Details {
@@ -63,13 +70,14 @@ pub(in crate::cli) fn run(engine: &Engine, ps: &Ps) -> Result<i32> {
         let id = |found: &ContainerSummary| format!("{}\n", shown_id(found, ps.no_trunc));
         return Ok(exit::data(&containers.iter().map(id).collect::<String>()));
     }
-    let now = Timestamp::now().seconds;
+    let zone = ps.format.is_some().then(TimeZone::system);
+    let clock = Clock { now: Timestamp::now().seconds, zone };
     let mut details = details(engine, ps, &containers)?;
     let rows: Result<Vec<Value>> = containers
         .iter()
         .map(|found| {
             let details = details.remove(&found.id).unwrap_or_default();
-            row(found, now, (&details, ps.no_trunc))
+            row(found, &clock, (&details, ps.no_trunc))
         })
         .collect();
     let fields = if ps.size { FIELDS_AND_SIZE } else { FIELDS };
@@ -109,13 +117,14 @@ fn shown_id(container: &ContainerSummary, whole: bool) -> &str {
 
 fn row(
     container: &ContainerSummary,
-    now: i64,
+    clock: &Clock,
     (details, whole): (&Details, bool),
 ) -> Result<Value> {
     let cut = |text: String, width| if whole { text } else { ellipsis(&text, width) };
     let command = cut(container.command.join(" "), COMMAND_WIDTH);
-    let (state, status) = status(container, now);
+    let (state, status) = status(container, clock.now);
     let created = container.created;
+    let at = clock.zone.as_ref().map(|zone| created_at(created.seconds, zone)).transpose()?;
     let label = |(key, value): (&String, &String)| format!("{key}={value}");
     let labels: Vec<String> = container.labels.iter().map(label).collect();
     let resources = &details.resources;
@@ -133,8 +142,8 @@ fn row(
         "ID": shown_id(container, whole),
         "Image": container.image,
         "Command": format!("\"{command}\""),
-        "CreatedAt": created_at(created.seconds, &TimeZone::system())?,
-        "RunningFor": ago(created.seconds, now),
+        "CreatedAt": at.unwrap_or_default(),
+        "RunningFor": ago(created.seconds, clock.now),
         "Status": status,
         "State": state,
         "Ports": "",

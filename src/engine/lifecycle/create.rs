@@ -166,7 +166,7 @@ impl Engine {
         if !request.keep {
             // A path that JSON cannot hold is no reason not to run.
             let spec = new.spec.clone().with_request(request, &self.settings);
-            running.spec = spec.and_then(|spec| spec.to_json()).unwrap_or_default();
+            running.spec = spec.and_then(|spec| spec.to_json()).ok();
         }
         let claim = RunningFile::claim(&self.settings.store.run, &running)?;
         match self.place(&new, request) {

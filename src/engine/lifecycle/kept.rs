@@ -5,14 +5,14 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::digest::ImageId;
 use crate::error::{Error, Result};
 use crate::fs::Timestamp;
 use crate::id::{ContainerId, ContainerName};
 use crate::platform::Platform;
-use crate::store::ContainerRecord;
+use crate::store::{ContainerRecord, SpecText};
 
 use super::super::Settings;
 use super::super::options::log::LogSpec;
@@ -47,23 +47,30 @@ pub(in crate::engine) struct KeptSpec {
     pub log: LogSpec,
     /// The platform of the image, which may have gone by the next start.
     pub platform: Option<Platform>,
-    /// A [`ContainerRequest`]; null before containers could be started again.
-    pub(super) request: Value,
+    /// A [`ContainerRequest`], which few ask for; none before containers could
+    /// be started again.
+    pub(super) request: Option<Box<RawValue>>,
+}
+
+/// What is understood of a spec that a newer envbox wrote.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PlainSpec {
+    image: String,
 }
 
 impl KeptSpec {
     /// What `record` remembers.
     pub(in crate::engine) fn of(record: &ContainerRecord) -> Self {
-        // A spec that a newer envbox wrote still has the plain texts.
-        Self::deserialize(&record.spec).unwrap_or_else(|_| Self {
-            image: record.spec["image"].as_str().unwrap_or_default().to_owned(),
-            ..Self::default()
+        record.spec.read().unwrap_or_else(|| {
+            let PlainSpec { image } = record.spec.read().unwrap_or_default();
+            Self { image, ..Self::default() }
         })
     }
 
     /// What the file of a container tells that is not kept.
     pub(in crate::engine) fn of_running(running: &Running) -> Self {
-        Self::deserialize(&running.spec).unwrap_or_default()
+        running.spec.as_ref().and_then(SpecText::read).unwrap_or_default()
     }
 
     /// Puts `request` into it, with every path as the caller means it now.
@@ -82,9 +89,9 @@ impl KeptSpec {
         if let SeccompOption::File(path) = &mut request.security.seccomp {
             *path = settings.absolute(path);
         }
-        self.request = serde_json::to_value(&request).map_err(|error| {
+        self.request = Some(to_raw_value(&request).map_err(|error| {
             Error::invalid("a container with these options cannot be kept").because(error)
-        })?;
+        })?);
         Ok(self)
     }
 
@@ -95,13 +102,13 @@ impl KeptSpec {
     pub(in crate::engine) fn request(&self, name: &str) -> Result<ContainerRequest> {
         let message = format!("container {name} cannot be started again");
         let hint = "make a new one of its image: envbox run, or envbox create";
-        if self.request.is_null() {
+        let Some(request) = &self.request else {
             return Err(Error::unsupported(format!(
                 "{message}: an older envbox made it, which kept no options"
             ))
             .hint(hint));
-        }
-        ContainerRequest::deserialize(&self.request)
+        };
+        serde_json::from_str(request.get())
             .map_err(|error| Error::unsupported(message).because(error).hint(hint))
     }
 
@@ -126,7 +133,7 @@ impl KeptSpec {
             labels: self.labels.clone(),
             stop_signal: self.stop_signal.map(Signal::number),
             stop_timeout: self.stop_timeout,
-            spec: Value::Null,
+            spec: None,
         }
     }
 
@@ -134,8 +141,43 @@ impl KeptSpec {
     ///
     /// # Errors
     /// `Internal`, never for a spec that [`KeptSpec::with_request`] made.
-    pub(in crate::engine) fn to_json(&self) -> Result<Value> {
-        serde_json::to_value(self)
-            .map_err(|error| Error::internal("a container's spec is no JSON").because(error))
+    pub(in crate::engine) fn to_json(&self) -> Result<SpecText> {
+        SpecText::of(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn record(spec: &serde_json::Value) -> ContainerRecord {
+        ContainerRecord {
+            id: ContainerId::from_random([1; 32]),
+            name: "one".parse().unwrap(),
+            image: ImageId(crate::digest::Digest::of(b"image")),
+            chain: None,
+            created_at: Timestamp::from_seconds(1),
+            spec: SpecText::of(spec).unwrap(),
+            state: Default::default(),
+        }
+    }
+
+    #[test]
+    fn a_request_comes_back_as_it_was_written() {
+        let spec = KeptSpec::of(&record(&json!({"image": "a", "request": {"keep": 1}})));
+        assert_eq!(spec.image, "a");
+        assert_eq!(spec.to_json().unwrap().read::<KeptSpec>().unwrap().image, "a");
+        assert_eq!(spec.request.unwrap().get(), "{\"keep\":1}");
+    }
+
+    #[test]
+    fn an_older_spec_has_no_request_and_a_newer_one_its_image() {
+        for spec in [json!({"image": "a"}), json!({"image": "a", "request": null})] {
+            let error = KeptSpec::of(&record(&spec)).request("one").unwrap_err();
+            assert!(error.to_string().contains("an older envbox made it"), "{error}");
+        }
+        assert_eq!(KeptSpec::of(&record(&json!({"image": "a", "labels": [1]}))).image, "a");
     }
 }

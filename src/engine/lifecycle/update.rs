@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::runtime::cgroup::{Cgroup, Resources, Updated};
-use crate::store::ContainerRecord;
+use crate::store::{ContainerRecord, SpecText};
 
 use super::super::options::restart::RestartPolicy;
 use super::super::running::{self, Activity, Running, Turn};
@@ -27,7 +27,7 @@ pub struct ContainerUpdate {
 
 /// What a container remembers, before and after.
 struct Merged<'a> {
-    spec: &'a Value,
+    spec: &'a SpecText,
     old: Resources,
     new: Resources,
     restart: Option<RestartPolicy>,
@@ -36,7 +36,7 @@ struct Merged<'a> {
 impl<'a> Merged<'a> {
     /// `update` over what `spec` says of the container `name`.
     fn new(
-        (name, spec): (&str, &'a Value),
+        (name, spec): (&str, &'a SpecText),
         kept: &KeptSpec,
         update: &ContainerUpdate,
     ) -> Result<Self> {
@@ -60,16 +60,16 @@ impl<'a> Merged<'a> {
     }
 
     /// The spec with the new limits, and all else as it was.
-    fn to_spec(&self) -> Result<Value> {
+    fn to_spec(&self) -> Result<SpecText> {
         let broken = || Error::internal("a container's spec holds no request");
         let resources = serde_json::to_value(&self.new).map_err(|error| broken().because(error))?;
-        let mut spec = self.spec.clone();
+        let mut spec: Value = self.spec.read().ok_or_else(broken)?;
         if let (Some(policy), Some(spec)) = (self.restart, spec.as_object_mut()) {
             spec.insert("restart".into(), policy.to_string().into());
         }
         let request = spec.get_mut("request").and_then(Value::as_object_mut);
         request.ok_or_else(broken)?.insert("resources".into(), resources);
-        Ok(spec)
+        SpecText::of(&spec)
     }
 }
 
@@ -132,7 +132,10 @@ impl Engine {
             .ok_or_else(|| has_ended(found))?;
         let (kept, spec) = match &record {
             Some(record) => (KeptSpec::of(record), &record.spec),
-            None => (KeptSpec::of_running(&running), &running.spec),
+            None => match &running.spec {
+                Some(spec) => (KeptSpec::of_running(&running), spec),
+                None => return Err(has_ended(found)),
+            },
         };
         let mut merged = Merged::new((found.name.as_str(), spec), &kept, update)?;
         let Some(group) = group else {
@@ -163,14 +166,14 @@ impl Engine {
         &self,
         running: &Running,
         record: Option<&ContainerRecord>,
-        spec: &Value,
+        spec: &SpecText,
     ) -> Result<()> {
         if record.is_some() {
             let event = keep::event(running, "update", &[]);
             return self.store()?.update_container_spec(&running.id, spec, &event);
         }
         let folder = self.settings.store.run.join(running::FOLDER);
-        running::amend(&folder, &running.id, |running| running.spec.clone_from(spec))?;
+        running::amend(&folder, &running.id, |running| running.spec = Some(spec.clone()))?;
         self.tell(running, "update");
         Ok(())
     }

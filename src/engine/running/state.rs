@@ -8,6 +8,7 @@ use crate::digest::ImageId;
 use crate::id::{ContainerId, ContainerName};
 use crate::runtime::join::ProcessId;
 use crate::runtime::spec::ProcessSpec;
+use crate::store::SpecText;
 
 use super::super::options::signal::Signal;
 
@@ -65,9 +66,9 @@ pub struct Running {
     /// How long it is given then, in seconds; negative for ever.
     #[serde(default)]
     pub stop_timeout: Option<i64>,
-    /// What was asked for, as the record of a kept one has it; null for those.
+    /// What was asked for, as the record of a kept one has it; none for those.
     #[serde(default)]
-    pub spec: serde_json::Value,
+    pub spec: Option<SpecText>,
 }
 
 impl Running {

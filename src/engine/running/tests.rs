@@ -20,7 +20,7 @@ fn running(byte: u8, name: &str) -> Running {
         stop_timeout: None,
         pid_start: None,
         process: None,
-        spec: serde_json::Value::Null,
+        spec: None,
     }
 }
 

@@ -106,17 +106,19 @@ fn states_survive() {
 fn a_spec_is_replaced_and_its_copy_stays_the_same_file() {
     let (room, image) = room_with_image();
     let mut record = container("web", &image);
-    record.spec = serde_json::json!({"image": "a:1", "command": ["a long one, gone afterwards"]});
+    let json = serde_json::json!({"image": "a:1", "command": ["a long one, gone afterwards"]});
+    record.spec = SpecText::of(&json).unwrap();
     room.store.put_container(&record).unwrap();
     let path = room.store.container_path(&record.id).join("config.json");
     let file = fs::open(&path).unwrap();
     fs::lock(&file, fs::LockMode::Exclusive, &path).unwrap();
-    let spec = serde_json::json!({"image": "a:1", "labels": {}});
+    let json = serde_json::json!({"image": "a:1", "labels": {}});
+    let spec = SpecText::of(&json).unwrap();
     let event = Event::container("update", &record.id, []);
     room.store.update_container_spec(&record.id, &spec, &event).unwrap();
     assert_eq!(room.reopen().container("web").unwrap().spec, spec);
     let copy: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    assert_eq!(copy["spec"], spec);
+    assert_eq!(copy["spec"], json);
     // Whoever looks still finds it locked.
     assert!(!fs::try_lock(&fs::open(&path).unwrap(), &path).unwrap());
     assert!(room.store.events(None).unwrap().any(|event| event.action == "update"));
@@ -134,7 +136,8 @@ fn a_spec_is_replaced_and_its_copy_stays_the_same_file() {
 fn every_change_leaves_an_event() {
     let (room, image) = room_with_image();
     let mut record = container("web", &image);
-    record.spec = serde_json::json!({"image": "a:1", "labels": {"team": "x"}});
+    let spec = serde_json::json!({"image": "a:1", "labels": {"team": "x"}});
+    record.spec = SpecText::of(&spec).unwrap();
     room.store.put_container(&record).unwrap();
     let die = Event::container("die", &record.id, []);
     room.store.update_container_state(&record.id, &ContainerState::default(), &[die]).unwrap();

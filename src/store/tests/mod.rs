@@ -141,7 +141,7 @@ fn container(name: &str, image: &ImageRecord) -> ContainerRecord {
         image: image.id,
         chain: image.chain(),
         created_at: Timestamp::from_seconds(9),
-        spec: serde_json::json!({"command": ["sh"]}),
+        spec: SpecText::of(&serde_json::json!({"command": ["sh"]})).unwrap(),
         state: ContainerState::default(),
     }
 }
