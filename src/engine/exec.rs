@@ -139,7 +139,7 @@ impl Engine {
 }
 
 /// docker's words.
-fn not_running(name: &str) -> Error {
+pub(super) fn not_running(name: &str) -> Error {
     Error::new(Kind::InUse, format!("container {name} is not running"))
         .hint(format!("start it: envbox start {name}"))
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::error::{Error, Result};
 use crate::id::ContainerName;
 use crate::oci::ExecParameters;
+use crate::runtime::spec::NetworkNamespace;
 
 use super::environment::Variables;
 use super::lifecycle::LifecycleOptions;
@@ -45,6 +46,7 @@ impl Engine {
     /// # Errors
     /// What kept it from being started at all.
     pub fn run(&self, request: &RunRequest) -> Result<Ended> {
+        self.enter_beside(&request.options.isolation)?;
         let container = self.container_of(request)?;
         self.launch_with(&container, &request.lifecycle)
     }
@@ -69,6 +71,13 @@ impl Engine {
         let options = &request.options;
         let network = options.network.unwrap_or_default();
         options.isolation.check(network, options.hostname.as_ref())?;
+        let mut isolation = options.isolation.clone();
+        let names = self.name_neighbors(&mut isolation)?;
+        isolation.domain = isolation.domain.or(names.domain);
+        let network = match isolation.network_of {
+            Some(_) => NetworkNamespace::Joined,
+            None => network.into(),
+        };
         let mut variables = Variables::default();
         if request.terminal.is_new() {
             variables.set("TERM", TERM);
@@ -93,8 +102,8 @@ impl Engine {
             user,
             mounts,
             inherited: inherited.inherited,
-            hostname: options.hostname.clone(),
-            network: network.into(),
+            hostname: options.hostname.clone().or(names.hostname),
+            network,
             terminal: request.terminal,
             input_stays_open: false,
             init: request.init,
@@ -104,7 +113,7 @@ impl Engine {
             shm_size: options.shm_size.unwrap_or(SHM_SIZE),
             capabilities: options.capabilities(),
             security: options.security.clone(),
-            isolation: options.isolation.clone(),
+            isolation,
             name: request.name.clone(),
             keep: request.keep,
             keep_descriptors: Vec::new(),

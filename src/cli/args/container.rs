@@ -10,7 +10,8 @@ use crate::engine::options::hostname::Hostname;
 use crate::engine::options::isolation::IsolationOptions;
 use crate::engine::options::log::{LogDriver, LogOption};
 use crate::engine::options::mount::{MountOption, parse_mount, parse_tmpfs, parse_volume};
-use crate::engine::options::network::NetworkMode;
+use crate::engine::options::namespace::Neighbor;
+use crate::engine::options::network::{NetworkMode, NetworkOption};
 use crate::engine::options::security::SecurityOption;
 use crate::engine::options::signal::Signal;
 use crate::engine::options::ulimit::Ulimit;
@@ -100,9 +101,9 @@ pub(in crate::cli) struct Container {
     pub tmpfs: Vec<MountOption>,
     #[command(flatten)]
     pub process: Process,
-    /// The network: none or host
+    /// The network: none, host, or of run and create container:NAME
     #[arg(long, visible_alias = "net", value_name = "NETWORK")]
-    pub network: Option<NetworkMode>,
+    pub network: Option<NetworkOption>,
     /// Let nothing be written outside of mounts
     #[arg(long)]
     pub read_only: bool,
@@ -123,16 +124,32 @@ pub(in crate::cli) struct Container {
 }
 
 impl Container {
+    /// Whose network it shares.
+    pub fn neighbor(&self) -> Option<&Neighbor> {
+        match &self.network {
+            Some(NetworkOption::Container(neighbor)) => Some(neighbor),
+            _ => None,
+        }
+    }
+
+    fn network_mode(&self) -> Option<NetworkMode> {
+        match &self.network {
+            Some(NetworkOption::Mode(mode)) => Some(*mode),
+            _ => None,
+        }
+    }
+
     /// The engine's form, with the host name that each verb spells its own
     /// way.
     pub fn into_options(self, hostname: Option<Hostname>) -> ContainerOptions {
+        let network = self.network_mode();
         ContainerOptions {
             environment_files: self.process.env_file,
             environment: self.process.env,
             working_directory: self.process.workdir,
             user: self.process.user,
             mounts: self.volume.into_iter().chain(self.tmpfs).collect(),
-            network: self.network,
+            network,
             hostname,
             read_only: self.read_only,
             ulimits: self.ulimit,

@@ -57,8 +57,11 @@ impl Engine {
     /// `NotFound`; `InUse` if somebody removes it; `Unsupported` for one that
     /// an older envbox made; what kept it from being started at all.
     pub fn start(&self, name: &str, attach: &Attach) -> Result<StartedContainer> {
-        self.host()?;
         let found = self.find_container(name)?;
+        if let (None, Some(record)) = (&found.running, &found.record) {
+            self.enter_as(record)?;
+        }
+        self.host()?;
         if found.running.is_some() {
             return self.already_running(&found.id, name, attach);
         }
@@ -78,6 +81,16 @@ impl Engine {
                 Ok(StartedContainer::Running(record.id))
             }
             begun => launch::wait(begun).map(StartedContainer::Ended),
+        }
+    }
+
+    /// Enters the user namespace in which the container of `record` has to be
+    /// started.
+    pub(super) fn enter_as(&self, record: &ContainerRecord) -> Result<()> {
+        match KeptSpec::of(record).request(record.name.as_str()) {
+            Ok(request) => self.enter_beside(&request.isolation),
+            // The start says so.
+            Err(_) => Ok(()),
         }
     }
 

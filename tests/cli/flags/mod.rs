@@ -4,6 +4,7 @@
 mod device;
 mod name;
 mod namespace;
+mod neighbor;
 
 use crate::harness::{Output, Room};
 

@@ -19,7 +19,7 @@ use super::network;
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Host {
     binds: Option<Vec<String>>,
-    network_mode: &'static str,
+    network_mode: String,
     auto_remove: bool,
     volumes_from: Option<Vec<String>>,
     cap_add: Option<Vec<&'static str>>,
@@ -63,7 +63,10 @@ impl Host {
         let own = request.capabilities;
         Self {
             binds: some(of(MountOrigin::Volume).map(bind).collect()),
-            network_mode: network::mode(request.network),
+            network_mode: match &request.isolation.network_of {
+                Some(neighbor) => neighbor.to_string(),
+                None => network::mode(request.network).to_owned(),
+            },
             auto_remove: container.summary.auto_remove,
             volumes_from: some(request.inherited.from.clone()),
             cap_add: some(names(own.difference(CapabilitySet::DEFAULT))),
