@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::id::ContainerName;
 use crate::oci::ExecParameters;
+use crate::platform::Platform;
 use crate::runtime::spec::NetworkNamespace;
 
 use super::environment::Variables;
+use super::launch::check_platform;
 use super::lifecycle::LifecycleOptions;
 use super::options::resources::SHM_SIZE;
 use super::request::{ContainerOptions, ContainerRequest, Rootfs, Terminal};
@@ -34,6 +36,8 @@ pub struct RunRequest {
     pub init: bool,
     /// `--name`.
     pub name: Option<ContainerName>,
+    /// `--platform`.
+    pub platform: Option<Platform>,
     /// False for `--rm`.
     pub keep: bool,
     /// What it is told beside.
@@ -56,10 +60,41 @@ impl Engine {
     /// # Errors
     /// `NotFound` if there is no such image; what makes no sense.
     pub(super) fn container_of(&self, request: &RunRequest) -> Result<ContainerRequest> {
-        let config = self.image(&request.image)?.1.config;
+        let (image, config) = self.image(&request.image)?;
+        let config = config.config;
+        self.compare_platforms(request, &image.platform)?;
         self.host()?;
         let inherited = self.inherited_mounts(&request.lifecycle.volumes_from)?;
         self.run_container(request, &config, inherited)
+    }
+
+    /// docker's rule: an image of another platform than the one asked for is an
+    /// error; where nobody asked, and an emulator runs it, that is told.
+    fn compare_platforms(&self, request: &RunRequest, own: &Platform) -> Result<()> {
+        let host = Platform::host();
+        match &request.platform {
+            Some(wanted) if own.satisfies(wanted) => Ok(()),
+            Some(wanted) => Err(Error::new(
+                Kind::Mismatch,
+                format!(
+                    "image with reference {} was found but its platform ({own}) does not match \
+                     the specified platform ({wanted})",
+                    request.image
+                ),
+            )
+            .hint("leave --platform out, or import an image of that platform")),
+            None if own.is_native_on(&host) || check_platform(Some(own)).is_err() => Ok(()),
+            None => {
+                self.notify(
+                    format!(
+                        "the requested image's platform ({own}) does not match the detected host \
+                         platform ({host}) and no specific platform was requested"
+                    ),
+                    None,
+                );
+                Ok(())
+            }
+        }
     }
 
     fn run_container(
@@ -174,6 +209,7 @@ mod tests {
                 terminal: Terminal::NoInput,
                 init: false,
                 name: None,
+                platform: None,
                 keep: false,
                 lifecycle: LifecycleOptions::default(),
             };

@@ -12,6 +12,7 @@ use crate::engine::options::log::{LogDriver, LogOption};
 use crate::engine::options::mount::{MountOption, parse_mount, parse_tmpfs, parse_volume};
 use crate::engine::options::namespace::Neighbor;
 use crate::engine::options::network::{NetworkMode, NetworkOption};
+use crate::engine::options::pull::PullPolicy;
 use crate::engine::options::security::SecurityOption;
 use crate::engine::options::signal::Signal;
 use crate::engine::options::ulimit::Ulimit;
@@ -19,6 +20,7 @@ use crate::engine::options::user::UserSpec;
 use crate::engine::{ContainerFilter, ContainerOptions, Label, VolumesFrom};
 use crate::error::{Error, Result};
 use crate::id::ContainerName;
+use crate::platform::Platform;
 use crate::runtime::capability::Selection;
 
 use super::attach::{Attach, ClientFlags};
@@ -195,6 +197,12 @@ pub(in crate::cli) struct NewContainer {
     /// The host name inside; the container's short ID without it
     #[arg(short = 'h', long, value_name = "NAME")]
     pub hostname: Option<Hostname>,
+    /// Refuse an image of another platform: OS/ARCHITECTURE[/VARIANT]
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<Platform>,
+    /// Fetch the image before: missing or never; there are no registries
+    #[arg(long, value_name = "WHEN")]
+    pub pull: Option<PullPolicy>,
     /// Mount type=bind|volume|tmpfs,source=...,target=...[,readonly]
     #[arg(long, value_name = "MOUNT", value_parser = parse_mount)]
     pub mount: Vec<MountOption>,

@@ -53,6 +53,7 @@ pub(super) fn request(new: NewContainer) -> Result<RunRequest> {
         terminal,
         init: new.init,
         name: new.name,
+        platform: new.platform,
         keep: !new.rm,
         lifecycle: LifecycleOptions {
             label_files: new.label_file,

@@ -17,6 +17,7 @@ pub mod log;
 pub mod mount;
 pub mod namespace;
 pub mod network;
+pub mod pull;
 pub mod resources;
 pub mod security;
 pub mod signal;

@@ -5,6 +5,7 @@ mod device;
 mod name;
 mod namespace;
 mod neighbor;
+mod platform;
 
 use crate::harness::{Output, Room};
 
