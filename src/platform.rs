@@ -38,6 +38,15 @@ impl Platform {
         Self::linux(architecture)
     }
 
+    /// True if an image of this platform is what was asked for by `wanted`: a
+    /// variant that either leaves out is any.
+    pub fn satisfies(&self, wanted: &Platform) -> bool {
+        let variants = self.variant.as_ref().zip(wanted.variant.as_ref());
+        self.os == wanted.os
+            && self.architecture == wanted.architecture
+            && variants.is_none_or(|(own, wanted)| own == wanted)
+    }
+
     /// True if the host's kernel runs programs of this platform by itself:
     /// its own architecture, and i386 on x86-64.
     pub fn is_native_on(&self, host: &Platform) -> bool {
@@ -121,6 +130,15 @@ mod tests {
         for text in ["", "/", "linux/", "linux/a/b/c", "lin ux/amd64"] {
             assert!(text.parse::<Platform>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_variant_that_is_left_out_is_any() {
+        let parse = |text: &str| text.parse::<Platform>().unwrap();
+        assert!(parse("linux/arm/v7").satisfies(&parse("linux/arm")));
+        assert!(parse("linux/arm").satisfies(&parse("linux/arm/v6")));
+        assert!(!parse("linux/arm/v7").satisfies(&parse("linux/arm/v6")));
+        assert!(!parse("linux/386").satisfies(&parse("linux/amd64")));
     }
 
     #[test]

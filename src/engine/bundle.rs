@@ -7,20 +7,21 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::fs::{self, Rootfs};
 use crate::id::ContainerId;
+use crate::runtime::join::{Doors, Target};
 use crate::runtime::spec::{
-    Access, IpcNamespace, Links, MountSource, MountSpec, NetworkNamespace, ProcessSpec,
-    Propagation, RlimitSpec, RuntimeSpec, SeccompSpec, SysctlSpec,
+    Access, Links, MountSource, MountSpec, NetworkNamespace, ProcessSpec, Propagation, RlimitSpec,
+    RuntimeSpec, SeccompSpec, SysctlSpec,
 };
 
 use super::options::dns::resolv_conf;
 use super::options::isolation::IsolationOptions;
 use super::options::mount::{self as option, MissingSource, MountKind, Recursion};
-use super::options::namespace::{IpcMode, UtsMode};
+use super::options::namespace::UtsMode;
 use super::options::security::SeccompOption;
 use super::options::user::ResolvedUser;
 use super::request::{ContainerRequest, Limit, MountRequest};
 use super::volumes::AttachedVolumes;
-use super::{Host, Settings, devices, fallback, users};
+use super::{Host, Settings, devices, fallback, neighbors, users};
 
 /// docker's `PATH` where an image sets none.
 pub(super) const DEFAULT_PATH: &str =
@@ -58,6 +59,8 @@ pub(super) struct Surroundings<'a> {
     pub scratch: &'a Path,
     /// What is mounted for the volumes of the request.
     pub volumes: &'a AttachedVolumes,
+    /// Whose namespaces it shares.
+    pub doors: &'a Doors,
     /// The architecture of the rootfs, if it is known.
     pub is_32bit: bool,
 }
@@ -91,15 +94,13 @@ pub(super) fn spec(
     let masked = !request.security.unmasked_paths && !isolation.privileged;
     let paths =
         |list: &[&str]| if masked { list.iter().map(PathBuf::from).collect() } else { Vec::new() };
+    let (network, ipc, pid) = neighbors::namespaces(request, around.doors);
     Ok(RuntimeSpec {
         mounts: mounts(request, around, &hostname)?,
         hostname: (isolation.uts == UtsMode::Private).then_some(hostname),
         domain: isolation.domain.as_ref().map(|domain| domain.as_str().to_owned()),
-        ipc: match isolation.ipc {
-            IpcMode::Private => IpcNamespace::Private,
-            IpcMode::None => IpcNamespace::None,
-            IpcMode::Host => IpcNamespace::Host,
-        },
+        ipc,
+        pid,
         sysctls: isolation
             .sysctls
             .iter()
@@ -109,7 +110,7 @@ pub(super) fn spec(
         read_only_root: request.read_only,
         masked_paths: paths(&MASKED_PATHS),
         readonly_paths: paths(&READONLY_PATHS),
-        network: request.network,
+        network,
         process: ProcessSpec {
             args: fallback::command(rootfs, &request.commands, &path),
             env: env.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
@@ -233,7 +234,7 @@ fn mounts(
             ..system(MountSource::Sysfs, "/sys")
         },
     ];
-    mounts.extend(name_files(request, around.scratch, hostname)?);
+    mounts.extend(name_files(request, around, hostname)?);
     for mount in &request.mounts {
         // A mount over a file that envbox makes replaces it.
         mounts.retain(|other| other.target != Path::new(&mount.option.target));
@@ -248,9 +249,45 @@ fn mounts(
 /// what is in it.
 fn name_files(
     request: &ContainerRequest,
-    scratch: &Path,
+    around: &Surroundings<'_>,
     hostname: &str,
 ) -> Result<Vec<MountSpec>> {
+    let files = match &around.doors.network {
+        Some(target) => joined_files(target, hostname)?,
+        None => own_files(request, hostname)?,
+    };
+    let mut mounts = Vec::new();
+    for (name, content) in files {
+        let path = around.scratch.join(name);
+        fs::write_plain(&path, &content)?;
+        mounts.push(MountSpec {
+            source: MountSource::Bind {
+                path,
+                recursive: false,
+                propagation: Propagation::RPrivate,
+                owner: None,
+                links: Links::Refuse,
+            },
+            target: Path::new("/etc").join(name),
+            access: Access::Writable,
+        });
+    }
+    Ok(mounts)
+}
+
+/// A file of `/etc`: its name, and what is in it.
+type NameFile = (&'static str, Vec<u8>);
+
+/// The files of the container whose network is shared, as they are now.
+fn joined_files(target: &Target, hostname: &str) -> Result<Vec<NameFile>> {
+    let mut files = vec![("hostname", format!("{hostname}\n").into_bytes())];
+    for (name, path) in [("hosts", "/etc/hosts"), ("resolv.conf", "/etc/resolv.conf")] {
+        files.extend(neighbors::file(target, path)?.map(|content| (name, content)));
+    }
+    Ok(files)
+}
+
+fn own_files(request: &ContainerRequest, hostname: &str) -> Result<Vec<NameFile>> {
     let isolation = &request.isolation;
     let lists = (
         isolation.name_servers.as_slice(),
@@ -258,9 +295,9 @@ fn name_files(
         isolation.resolver_options.as_slice(),
     );
     let has_resolver = !(lists.0.is_empty() && lists.1.is_empty() && lists.2.is_empty());
-    let mut files = vec![("hostname", "/etc/hostname", format!("{hostname}\n").into_bytes())];
+    let mut files = vec![("hostname", format!("{hostname}\n").into_bytes())];
     let (mut hosts, resolver) = match request.network {
-        NetworkNamespace::Isolated => {
+        NetworkNamespace::Isolated | NetworkNamespace::Joined => {
             let name = match &isolation.domain {
                 Some(domain) => format!("{hostname}.{domain} {hostname}"),
                 None => hostname.to_owned(),
@@ -277,29 +314,13 @@ fn name_files(
         hosts.push(b'\n');
     }
     hosts.extend(isolation.extra_hosts.iter().flat_map(|host| host.line().into_bytes()));
-    files.push(("hosts", "/etc/hosts", hosts));
+    files.push(("hosts", hosts));
     let resolver = resolver.map(|host| match has_resolver {
         true => resolv_conf(&host, lists),
         false => host,
     });
-    files.extend(resolver.map(|content| ("resolv.conf", "/etc/resolv.conf", content)));
-    let mut mounts = Vec::new();
-    for (name, target, content) in files {
-        let path = scratch.join(name);
-        fs::write_plain(&path, &content)?;
-        mounts.push(MountSpec {
-            source: MountSource::Bind {
-                path,
-                recursive: false,
-                propagation: Propagation::RPrivate,
-                owner: None,
-                links: Links::Refuse,
-            },
-            target: PathBuf::from(target),
-            access: Access::Writable,
-        });
-    }
-    Ok(mounts)
+    files.extend(resolver.map(|content| ("resolv.conf", content)));
+    Ok(files)
 }
 
 fn user_mount(request: &MountRequest, around: &Surroundings<'_>) -> Result<MountSpec> {

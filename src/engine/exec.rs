@@ -190,7 +190,7 @@ fn paused(name: &str) -> Error {
 }
 
 /// docker's words.
-fn not_running(name: &str) -> Error {
+pub(super) fn not_running(name: &str) -> Error {
     Error::new(Kind::InUse, format!("container {name} is not running"))
         .hint(format!("start it: envbox start {name}"))
 }

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::runtime::idmap::{self, IdMap, UserNamespace};
+use crate::runtime::join::Target;
 
 use super::Settings;
 
@@ -21,6 +22,17 @@ impl Host {
         }
         let map = idmap::plan(&settings.caller)?;
         idmap::enter(&settings.caller, map)?;
+        Ok(Self { user_namespace: UserNamespace::Entered, id_map: Some(map) })
+    }
+
+    /// As [`Host::prepare`], in the user namespace of another container: only
+    /// there its other namespaces can be joined.
+    pub(super) fn prepare_beside(settings: &Settings, target: &Target) -> Result<Self> {
+        if settings.is_root() {
+            return Self::prepare(settings);
+        }
+        let map = idmap::plan(&settings.caller)?;
+        idmap::enter_beside(&settings.caller, map, target)?;
         Ok(Self { user_namespace: UserNamespace::Entered, id_map: Some(map) })
     }
 

@@ -16,6 +16,7 @@ use crate::monitor::{
 use crate::oci::ImageConfig;
 use crate::platform::Platform;
 use crate::runtime::plan::{Environment, Plan};
+use crate::runtime::spec::PidNamespace;
 use crate::runtime::{plan, source};
 use crate::store::{ImageRecord, VolumeHolder};
 
@@ -179,6 +180,7 @@ impl Engine {
         let is_32bit = check_platform(platform)?;
         let root = source::rootfs(keeping.place.mount(), host.user_namespace)?;
         let rootfs = fs::Rootfs::new(open_root(&root)?);
+        let doors = self.open_neighbors(&request.isolation)?;
         let Keeping { store, place, running, .. } = &*keeping;
         let holder =
             VolumeHolder { id: &running.id, name: &running.name, snapshot: place.snapshot() };
@@ -189,6 +191,7 @@ impl Engine {
             host,
             id: &running.id,
             scratch: place.path(),
+            doors: &doors,
             is_32bit,
         };
         let spec = bundle::spec(request, &rootfs, &around)?;
@@ -198,14 +201,31 @@ impl Engine {
             id_map: host.id_map,
             anchor: &self.settings.store.root,
             group: keeping.group.as_ref(),
+            doors: &doors,
         };
         let plan = plan::plan(&spec, root, &environment)?;
         self.tell_unmapped(&plan.unmapped);
+        if spec.pid != PidNamespace::Private && keeping.group.is_none() {
+            self.tell_unbounded();
+        }
         keeping.check.clone_from(&request.health);
         keeping.running.is_checked = request.health.is_some();
         keeping.running.command = spec.process.args.clone();
         keeping.running.process = Some(spec.process);
         Ok(plan)
+    }
+
+    /// Says that nothing ends the processes of a container along with its first.
+    fn tell_unbounded(&self) {
+        self.notify(
+            "what the container's program starts may go on when that ends: \
+             it has no cgroup, and no PID namespace of its own"
+                .into(),
+            Some(
+                "cgroup v1 is root's alone; on v2 log in to a session that is delegated, \
+                 as by `systemd-run --user --scope`",
+            ),
+        );
     }
 
     /// Says where the map of owners, which is asked for under sudo, does not

@@ -24,6 +24,7 @@ mod launch;
 mod lifecycle;
 mod limits;
 mod logs;
+mod neighbors;
 pub mod options;
 pub mod profile;
 mod profiles;

@@ -196,7 +196,7 @@ pub struct ContainerRequest {
     /// The host name; the short container ID if `None`.
     #[serde(with = "text::optional")]
     pub hostname: Option<Hostname>,
-    /// The network.
+    /// The network; whose, where it is joined, is [`IsolationOptions::network_of`].
     pub network: NetworkNamespace,
     /// Stdio.
     pub terminal: Terminal,

@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::id::ContainerName;
 use crate::oci::ExecParameters;
+use crate::platform::Platform;
+use crate::runtime::spec::NetworkNamespace;
 
 use super::environment::Variables;
+use super::launch::check_platform;
 use super::lifecycle::LifecycleOptions;
 use super::options::health;
 use super::options::resources::SHM_SIZE;
@@ -34,6 +37,8 @@ pub struct RunRequest {
     pub init: bool,
     /// `--name`.
     pub name: Option<ContainerName>,
+    /// `--platform`.
+    pub platform: Option<Platform>,
     /// False for `--rm`.
     pub keep: bool,
     /// What it is told beside.
@@ -46,6 +51,7 @@ impl Engine {
     /// # Errors
     /// What kept it from being started at all.
     pub fn run(&self, request: &RunRequest) -> Result<Ended> {
+        self.enter_beside(&request.options.isolation)?;
         let container = self.container_of(request)?;
         self.launch_with(&container, &request.lifecycle)
     }
@@ -55,10 +61,41 @@ impl Engine {
     /// # Errors
     /// `NotFound` if there is no such image; what makes no sense.
     pub(super) fn container_of(&self, request: &RunRequest) -> Result<ContainerRequest> {
-        let config = self.image(&request.image)?.1.config;
+        let (image, config) = self.image(&request.image)?;
+        let config = config.config;
+        self.compare_platforms(request, &image.platform)?;
         self.host()?;
         let inherited = self.inherited_mounts(&request.lifecycle.volumes_from)?;
         self.run_container(request, &config, inherited)
+    }
+
+    /// docker's rule: an image of another platform than the one asked for is an
+    /// error; where nobody asked, and an emulator runs it, that is told.
+    fn compare_platforms(&self, request: &RunRequest, own: &Platform) -> Result<()> {
+        let host = Platform::host();
+        match &request.platform {
+            Some(wanted) if own.satisfies(wanted) => Ok(()),
+            Some(wanted) => Err(Error::new(
+                Kind::Mismatch,
+                format!(
+                    "image with reference {} was found but its platform ({own}) does not match \
+                     the specified platform ({wanted})",
+                    request.image
+                ),
+            )
+            .hint("leave --platform out, or import an image of that platform")),
+            None if own.is_native_on(&host) || check_platform(Some(own)).is_err() => Ok(()),
+            None => {
+                self.notify(
+                    format!(
+                        "the requested image's platform ({own}) does not match the detected host \
+                         platform ({host}) and no specific platform was requested"
+                    ),
+                    None,
+                );
+                Ok(())
+            }
+        }
     }
 
     fn run_container(
@@ -70,6 +107,13 @@ impl Engine {
         let options = &request.options;
         let network = options.network.unwrap_or_default();
         options.isolation.check(network, options.hostname.as_ref())?;
+        let mut isolation = options.isolation.clone();
+        let names = self.name_neighbors(&mut isolation)?;
+        isolation.domain = isolation.domain.or(names.domain);
+        let network = match isolation.network_of {
+            Some(_) => NetworkNamespace::Joined,
+            None => network.into(),
+        };
         let mut variables = Variables::default();
         if request.terminal.is_new() {
             variables.set("TERM", TERM);
@@ -95,8 +139,8 @@ impl Engine {
             user,
             mounts,
             inherited: inherited.inherited,
-            hostname: options.hostname.clone(),
-            network: network.into(),
+            hostname: options.hostname.clone().or(names.hostname),
+            network,
             terminal: request.terminal,
             input_stays_open: false,
             init: request.init,
@@ -106,7 +150,7 @@ impl Engine {
             shm_size: options.shm_size.unwrap_or(SHM_SIZE),
             capabilities: options.capabilities(),
             security: options.security.clone(),
-            isolation: options.isolation.clone(),
+            isolation,
             health: health::merge(probed, flags, config.shell.as_deref())?,
             healthcheck: health::asked(probed, flags),
             name: request.name.clone(),
@@ -169,6 +213,7 @@ mod tests {
                 terminal: Terminal::NoInput,
                 init: false,
                 name: None,
+                platform: None,
                 keep: false,
                 lifecycle: LifecycleOptions::default(),
             };

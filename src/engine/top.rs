@@ -9,7 +9,7 @@ use nix::unistd::{Uid, User};
 
 use crate::error::{Error, Kind, Result};
 use crate::fs::{self, Timestamp};
-use crate::runtime::join::{Target, is_gone};
+use crate::runtime::join::is_gone;
 
 use super::Engine;
 
@@ -67,10 +67,10 @@ impl Engine {
     /// # Errors
     /// `NotFound`; `InUse` if it does not run.
     pub fn processes(&self, name: &str) -> Result<Vec<ProcessSummary>> {
-        let (_, target) = self.running_target(name)?;
+        let members = self.members(name)?;
         let boot = boot_time()?;
         let now = Timestamp::now().seconds;
-        let found = members(&target)?.into_iter();
+        let found = members.into_iter();
         found.filter_map(|(pid, stat)| summary(pid, stat, (boot, now)).transpose()).collect()
     }
 
@@ -80,7 +80,8 @@ impl Engine {
     /// # Errors
     /// Those of [`Engine::processes`]; `Invalid` with the words of ps.
     pub fn printed_processes(&self, name: &str, options: &[String]) -> Result<PrintedProcesses> {
-        let (_, target) = self.running_target(name)?;
+        // Refused before ps(1) is started.
+        self.running_target(name)?;
         let output = Command::new("ps").args(options).output().map_err(|error| {
             Error::io_named("cannot run ps", error).hint("install it: apt-get install procps")
         })?;
@@ -88,8 +89,26 @@ impl Engine {
             let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
             return Err(Error::invalid(format!("ps failed: {words}")));
         }
-        let members = members(&target)?.into_iter().map(|(pid, _)| pid).collect();
+        let members = self.members(name)?.into_iter().map(|(pid, _)| pid).collect();
         choose(&String::from_utf8_lossy(&output.stdout), &members)
+    }
+
+    /// The processes of the running container `name`, by number: those of its
+    /// cgroup. Without one, those of its PID namespace, unless that is not its
+    /// own: then its first process and what descends from it.
+    fn members(&self, name: &str) -> Result<Vec<(u32, Stat)>> {
+        let (running, target) = self.running_target(name)?;
+        if let Some(group) = self.open_group(&running.id)? {
+            let pids = group.processes()?.into_iter();
+            let pids: BTreeSet<u32> = pids.map(|pid| pid.as_raw().cast_unsigned()).collect();
+            return Ok(all()?.into_iter().filter(|(pid, _)| pids.contains(pid)).collect());
+        }
+        match target.is_first() {
+            Ok(true) => members(|pid| target.lives_with(pid)),
+            Ok(false) => members(|pid| Ok(Some(pid) == target.number())),
+            Err(error) if is_gone(&error) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -113,18 +132,23 @@ fn choose(printed: &str, members: &BTreeSet<u32>) -> Result<PrintedProcesses> {
     Ok(PrintedProcesses { rows: joined.collect(), titles })
 }
 
-/// The processes that live in the container's PID namespace or in one below,
-/// by number.
-fn members(target: &Target) -> Result<Vec<(u32, Stat)>> {
+/// All processes of the host, by number.
+fn all() -> Result<Vec<(u32, Stat)>> {
     let names = fs::list(Path::new("/proc"))?;
-    let mut members = Vec::new();
-    let mut others = Vec::new();
+    let mut all = Vec::new();
     for pid in names.iter().filter_map(|name| name.to_str()?.parse::<u32>().ok()) {
-        let Some(stat) = gone_is_none(fs::read_optional(&folder(pid).join("stat")))? else {
-            continue;
-        };
-        let Some(stat) = parse(&stat) else { continue };
-        let list = if target.lives_with(pid)? { &mut members } else { &mut others };
+        let stat = gone_is_none(fs::read_optional(&folder(pid).join("stat")))?;
+        all.extend(stat.and_then(|stat| parse(&stat)).map(|stat| (pid, stat)));
+    }
+    all.sort_by_key(|(pid, _)| *pid);
+    Ok(all)
+}
+
+/// The processes that are `chosen`, and what descends from them, by number.
+fn members(chosen: impl Fn(u32) -> Result<bool>) -> Result<Vec<(u32, Stat)>> {
+    let (mut members, mut others) = (Vec::new(), Vec::new());
+    for (pid, stat) in all()? {
+        let list = if chosen(pid)? { &mut members } else { &mut others };
         list.push((pid, stat));
     }
     let mut numbers: BTreeSet<u32> = members.iter().map(|(pid, _)| *pid).collect();

@@ -13,8 +13,9 @@ use nix::unistd::Pid;
 
 use crate::error::{Error, Kind, Result};
 use crate::fs;
-use crate::sys::process;
+use crate::sys::process::{self, Namespaces};
 
+use super::join::Target;
 use super::spec::HostOwner;
 
 /// Whether this process runs in a user namespace that envbox entered for it.
@@ -124,6 +125,46 @@ pub fn enter(caller: &Caller, map: IdMap) -> Result<()> {
         None => write_single(caller)?,
     }
     Ok(())
+}
+
+/// Enters the user namespace of `target`, which is the caller's own as well, and
+/// a new mount namespace there; the process is root in it. Must be called by the
+/// only thread.
+///
+/// # Errors
+/// Those of setns(2); `Unsupported` if the namespace has another map than `map`.
+pub fn enter_beside(caller: &Caller, map: IdMap, target: &Target) -> Result<()> {
+    target.enter_user_namespace()?;
+    process::unshare(Namespaces::MOUNT)
+        .map_err(|error| Error::io_named("cannot create a mount namespace", error))?;
+    let lines = |id: u32, range: fn(&(SubIds, SubIds)) -> SubIds| match map {
+        IdMap::Single => vec![[0, id, 1]],
+        IdMap::SubIds { users, groups } => {
+            let more = range(&(users, groups));
+            vec![[0, id, 1], [1, more.start, more.count]]
+        }
+    };
+    let is = |file: &str, lines: Vec<[u32; 3]>| -> Result<bool> {
+        let text = fs::read(&Path::new("/proc/self").join(file))?;
+        Ok(parse_map(&String::from_utf8_lossy(&text)) == lines)
+    };
+    if is("uid_map", lines(caller.uid, |both| both.0))?
+        && is("gid_map", lines(caller.gid, |both| both.1))?
+    {
+        return Ok(());
+    }
+    Err(Error::unsupported("the other container has other sub-IDs than this user has now")
+        .hint("restart that container: envbox restart NAME"))
+}
+
+/// The lines of a map: inner ID, outer ID, count (user_namespaces(7)).
+fn parse_map(text: &str) -> Vec<[u32; 3]> {
+    let line = |line: &str| {
+        let mut numbers = line.split_ascii_whitespace().map(str::parse);
+        let mut next = || numbers.next()?.ok();
+        Some([next()?, next()?, next()?])
+    };
+    text.lines().filter_map(line).collect()
 }
 
 fn explain_unshare(error: nix::errno::Errno) -> Error {
@@ -318,6 +359,13 @@ mod tests {
         assert_eq!(find("1000:5:6"), Some((5, 6)));
         assert_eq!(find("build:x:6\nbuild:4294967295:6\nbuild:7:0"), None);
         assert_eq!(find(""), None);
+    }
+
+    #[test]
+    fn a_map_is_read_as_the_kernel_shows_it() {
+        let text = "         0       1000          1\n         1     100000      65536\n";
+        assert_eq!(parse_map(text), [[0, 1000, 1], [1, 100_000, 65_536]]);
+        assert!(parse_map("0 x 1\n").is_empty());
     }
 
     #[test]

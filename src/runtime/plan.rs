@@ -15,11 +15,12 @@ use super::cgroup::Cgroup;
 use super::credentials::Credentials;
 use super::exec::{self, Program, Role};
 use super::idmap::{IdMap, UserNamespace};
+use super::join::{self, Doors};
 use super::seccomp::{self, CHOWN_SYSCALLS, KernelVersion, Overrides, Subject};
 use super::source::{self, BindOptions};
 use super::spec::{
-    Access, DeviceSpec, IpcNamespace, Links, MountSource, MountSpec, NetworkNamespace, ProcessSpec,
-    Propagation, RuntimeSpec, SeccompSpec,
+    Access, DeviceSpec, IpcNamespace, Links, MountSource, MountSpec, NetworkNamespace,
+    PidNamespace, ProcessSpec, Propagation, RuntimeSpec, SeccompSpec,
 };
 use super::step::{Attachable, Place, Step};
 use super::terminal::Console;
@@ -33,6 +34,11 @@ pub struct Plan {
     pub group: Option<OwnedFd>,
     /// What it does, in order.
     pub steps: Vec<Step>,
+    /// Where it is to live among another container's processes, the number of
+    /// the step before which it is born there: those before are a joiner's.
+    pub born_at: Option<usize>,
+    /// Descriptors that the program gets under their own numbers.
+    pub passed: Vec<i32>,
     /// What it executes at the end.
     pub program: Program,
     /// Paths of the host on a file system that cannot show their owner as
@@ -51,6 +57,8 @@ pub struct Environment<'a> {
     pub anchor: &'a Path,
     /// The container's cgroup, if it has one.
     pub group: Option<&'a Cgroup>,
+    /// Whose namespaces it shares, where the spec says that it joins one.
+    pub doors: &'a Doors,
 }
 
 /// Plans the start of `spec` on the detached mount `rootfs`.
@@ -67,6 +75,7 @@ pub fn plan(spec: &RuntimeSpec, rootfs: OwnedFd, environment: &Environment<'_>) 
     }
     steps.extend(spec.process.oom_score_adj.map(Step::OomScore));
     steps.extend([Step::Hide, Step::NewSession]);
+    join_steps(spec, environment.doors, &mut steps)?;
     steps.extend(spec.hostname.clone().map(Step::Hostname));
     steps.extend(spec.domain.clone().map(Step::DomainName));
     if spec.network == NetworkNamespace::Isolated {
@@ -84,6 +93,7 @@ pub fn plan(spec: &RuntimeSpec, rootfs: OwnedFd, environment: &Environment<'_>) 
     steps.extend(spec.masked_paths.iter().cloned().map(Step::Mask));
     steps.push(Step::WorkingDirectory(spec.process.cwd.clone()));
     steps.push(Step::PivotRoot);
+    let born_at = birth(spec, environment.doors, &mut steps)?;
     if spec.process.terminal {
         let console = Console::Container;
         steps.push(Step::Terminal { uid: spec.process.uid, console });
@@ -98,21 +108,52 @@ pub fn plan(spec: &RuntimeSpec, rootfs: OwnedFd, environment: &Environment<'_>) 
     let launcher = exec::sealed_program(crate::sys::init::INIT)?;
     let role = if process.init { Role::Init } else { Role::Launcher };
     let program = Program::new(&process.args, &process.env, (launcher, role))?;
-    Ok(Plan { namespaces, group, steps, program, unmapped })
+    let passed = process.keep_descriptors.clone();
+    Ok(Plan { namespaces, group, steps, born_at, passed, program, unmapped })
+}
+
+/// Other containers' namespaces, but the PID one.
+fn join_steps(spec: &RuntimeSpec, doors: &Doors, steps: &mut Vec<Step>) -> Result<()> {
+    if spec.network == NetworkNamespace::Joined {
+        steps.push(door(doors.network.as_ref())?.step(Namespaces::NETWORK, "network")?);
+    }
+    if spec.ipc == IpcNamespace::Joined {
+        steps.push(door(doors.ipc.as_ref())?.step(Namespaces::IPC, "IPC")?);
+    }
+    Ok(())
+}
+
+/// Where the container is born among another one's processes, if it is: the
+/// number of the first step that is not the joiner's.
+fn birth(spec: &RuntimeSpec, doors: &Doors, steps: &mut Vec<Step>) -> Result<Option<usize>> {
+    if spec.pid != PidNamespace::Joined {
+        return Ok(None);
+    }
+    steps.push(door(doors.pid.as_ref())?.step(Namespaces::PID, "PID")?);
+    let born_at = steps.len();
+    steps.extend([Step::FollowParent, Step::NewSession, Step::OpenRoot]);
+    Ok(Some(born_at))
+}
+
+fn door(target: Option<&join::Target>) -> Result<&join::Target> {
+    target.ok_or_else(|| Error::internal("there is no container to join"))
 }
 
 /// All but the cgroup's, which depends on the group.
 fn namespaces(spec: &RuntimeSpec) -> Namespaces {
-    let mut namespaces = Namespaces::MOUNT.with(Namespaces::PID);
+    let mut namespaces = Namespaces::MOUNT;
+    if spec.pid == PidNamespace::Private {
+        namespaces = namespaces.with(Namespaces::PID);
+    }
     if spec.hostname.is_some() {
         namespaces = namespaces.with(Namespaces::UTS);
     }
-    if spec.ipc != IpcNamespace::Host {
+    if matches!(spec.ipc, IpcNamespace::Private | IpcNamespace::None) {
         namespaces = namespaces.with(Namespaces::IPC);
     }
     match spec.network {
         NetworkNamespace::Isolated => namespaces.with(Namespaces::NETWORK),
-        NetworkNamespace::Host => namespaces,
+        NetworkNamespace::Host | NetworkNamespace::Joined => namespaces,
     }
 }
 
@@ -128,7 +169,9 @@ fn mount_steps(
         return Err(Error::invalid("cannot mount over the root directory of the container"));
     }
     match &mount.source {
-        MountSource::Proc => steps.push(attach(Attachable::Proc, target, Place::PlainDirectory)),
+        MountSource::Proc => {
+            steps.push(attach(procfs(spec, environment)?, target, Place::PlainDirectory));
+        }
         MountSource::Sysfs => {
             steps.push(attach(Attachable::Sysfs(mount.access), target, Place::PlainDirectory));
         }
@@ -155,18 +198,33 @@ fn mount_steps(
             return Ok((!bound.is_mapped).then(|| path.clone()));
         }
         MountSource::Devices { shm_size } => {
-            device_steps((&target, *shm_size), spec, environment.user_namespace, steps)?;
+            device_steps((&target, *shm_size), spec, environment, steps)?;
         }
     }
     Ok(None)
 }
 
+/// procfs of the PID namespace. The host's is not an ordinary user's to mount,
+/// but there to be bound.
+fn procfs(spec: &RuntimeSpec, environment: &Environment<'_>) -> Result<Attachable> {
+    match (spec.pid, environment.user_namespace) {
+        (PidNamespace::Joined, _) => {
+            join::proc(door(environment.doors.pid.as_ref())?).map(Attachable::Ready)
+        }
+        (PidNamespace::Host, UserNamespace::Entered) => {
+            source::clone_tree(Path::new("/proc"), true).map(Attachable::Ready)
+        }
+        _ => Ok(Attachable::Proc),
+    }
+}
+
 fn device_steps(
     (dev, shm_size): (&Path, u64),
     spec: &RuntimeSpec,
-    user_namespace: UserNamespace,
+    environment: &Environment<'_>,
     steps: &mut Vec<Step>,
 ) -> Result<()> {
+    let user_namespace = environment.user_namespace;
     let mut attach = |mount: Attachable, target: PathBuf, place: Place| {
         steps.push(Step::Attach { mount, target, place });
     };
@@ -185,6 +243,10 @@ fn device_steps(
         let size = format!("size={shm_size}");
         let options = ["nosuid", "nodev", "noexec", "mode=1777", &size].map(str::to_owned);
         let shm = source::tmpfs(&options)?;
+        attach(Attachable::Ready(shm), dev.join("shm"), Place::PlainDirectory);
+    }
+    if spec.ipc == IpcNamespace::Joined {
+        let shm = join::shared_memory(door(environment.doors.ipc.as_ref())?)?;
         attach(Attachable::Ready(shm), dev.join("shm"), Place::PlainDirectory);
     }
     if spec.ipc == IpcNamespace::Host {

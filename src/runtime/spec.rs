@@ -21,6 +21,9 @@ pub struct RuntimeSpec {
     pub domain: Option<String>,
     /// Whose System V IPC, message queues and shared memory it sees.
     pub ipc: IpcNamespace,
+    /// Whose processes it sees.
+    #[serde(default)]
+    pub pid: PidNamespace,
     /// Settings of the kernel's in the new namespaces.
     pub sysctls: Vec<SysctlSpec>,
     /// Device nodes beside those of every container.
@@ -48,6 +51,21 @@ pub enum NetworkNamespace {
     Isolated,
     /// The caller's.
     Host,
+    /// Another container's.
+    Joined,
+}
+
+/// The PID namespace of a container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PidNamespace {
+    /// A new one.
+    #[default]
+    Private,
+    /// The caller's.
+    Host,
+    /// Another container's.
+    Joined,
 }
 
 /// The IPC namespace of a container, and its `/dev/shm`.
@@ -61,6 +79,8 @@ pub enum IpcNamespace {
     None,
     /// The caller's.
     Host,
+    /// Another container's.
+    Joined,
 }
 
 /// A setting of the kernel's.
@@ -128,7 +148,7 @@ pub enum MountSource {
         /// mount (`noexec`).
         options: Vec<String>,
     },
-    /// procfs of the new PID namespace.
+    /// procfs of the PID namespace.
     Proc,
     /// sysfs.
     Sysfs,

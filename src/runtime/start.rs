@@ -8,9 +8,11 @@ use nix::unistd::Pid;
 
 use crate::error::{Error, Kind, Result};
 use crate::sys::process::{self, Child};
+use crate::sys::socket;
 
 use super::channel::{self, Report};
 use super::exec::Program;
+use super::join::{receive_birth, send_birth};
 use super::plan::Plan;
 use super::step::{Place, Progress, Step};
 
@@ -42,6 +44,9 @@ pub enum StartError {
 /// # Errors
 /// See [`StartError`]; nothing is left running.
 pub fn start(plan: Plan) -> Result<Started, StartError> {
+    if let Some(born_at) = plan.born_at {
+        return start_among_others(&plan, born_at);
+    }
     let fail = |error| StartError::Setup(Error::io_named("cannot start the container", error));
     let (parent, mine) = crate::sys::socket::pair().map_err(fail)?;
     let (mut mine, mut others) = (Some(mine), Some(parent));
@@ -80,16 +85,89 @@ fn run(plan: &Plan, socket: OwnedFd) -> i32 {
 
 /// Takes every step, then executes the program; returns only if one of them
 /// failed, which the parent has been told then.
-pub(super) fn perform(steps: &[Step], program: &Program, mut progress: Progress) -> i32 {
-    for (number, step) in (0..).zip(steps) {
-        if let Err(errno) = step.run(&mut progress) {
-            channel::send_failure(&progress.parent, number, errno.raw_os_error());
-            return 1;
-        }
+pub(super) fn perform(steps: &[Step], program: &Program, progress: Progress) -> i32 {
+    perform_from(0, steps, program, progress)
+}
+
+/// As [`perform`], from step number `first` on.
+fn perform_from(first: usize, steps: &[Step], program: &Program, mut progress: Progress) -> i32 {
+    if take(steps, first, &mut progress).is_err() {
+        return 1;
     }
     let errno = program.execute(&progress.parent);
     channel::send_exec_failure(&progress.parent, errno as i32);
     1
+}
+
+/// Takes the steps from number `first` on; the parent is told of one that fails.
+fn take(steps: &[Step], first: usize, progress: &mut Progress) -> Result<(), ()> {
+    for (number, step) in (0..).zip(steps).skip(first) {
+        if let Err(errno) = step.run(progress) {
+            channel::send_failure(&progress.parent, number, errno.raw_os_error());
+            return Err(());
+        }
+    }
+    Ok(())
+}
+
+/// Starts a plan whose first process is to live among another container's, who
+/// may be hostile. A joiner, whom they do not see, makes the container, up to
+/// step `born_at`; the child that it leaves has nothing of the host's any more.
+fn start_among_others(plan: &Plan, born_at: usize) -> Result<Started, StartError> {
+    let fail = |error| StartError::Setup(Error::io_named("cannot start the container", error));
+    let ((reports, report), (births, birth)) =
+        (socket::pair().map_err(fail)?, socket::pair().map_err(fail)?);
+    let (mut mine, mut theirs) = (Some((reports, births)), Some((report, birth)));
+    let first = || {
+        drop(mine.take());
+        match theirs.take() {
+            Some((report, birth)) => run_joiner(plan, born_at, report, &birth),
+            None => 1,
+        }
+    };
+    let joiner = match &plan.group {
+        Some(group) => process::clone_into(plan.namespaces, group.as_fd(), first),
+        None => process::clone(plan.namespaces, first),
+    }
+    .map_err(fail)?;
+    drop(theirs);
+    let Some((reports, births)) = mine else {
+        return Err(fail(std::io::Error::from_raw_os_error(libc::EBADF)));
+    };
+    let born = receive_birth(&births);
+    reap(&joiner);
+    let result = wait(&plan.steps, &plan.program, &reports);
+    match (born, result) {
+        (Ok(child), Ok(terminal)) => Ok(Started { pid: child.pid, pidfd: child.pidfd, terminal }),
+        (Ok(child), Err(error)) => {
+            reap(&child);
+            Err(error)
+        }
+        (Err(error), Ok(_)) => Err(fail(error)),
+        (Err(_), Err(told)) => Err(told),
+    }
+}
+
+/// The joiner; the number is its exit status.
+fn run_joiner(plan: &Plan, born_at: usize, report: OwnedFd, birth: &OwnedFd) -> i32 {
+    process::reset_signals();
+    let mut progress = Progress::new(report);
+    if take(&plan.steps[..born_at], 0, &mut progress).is_err() {
+        return 1;
+    }
+    let report = progress.into_parent();
+    let sealed = plan.program.sealed();
+    let passed = plan.passed.as_slice();
+    process::close_unless_passed(3, &[sealed, report.as_fd(), birth.as_fd()], passed);
+    let mut report = Some(report);
+    let child = process::clone_sibling(|| match report.take() {
+        Some(report) => {
+            process::close_unless_passed(3, &[sealed, report.as_fd()], passed);
+            perform_from(born_at, &plan.steps, &plan.program, Progress::new(report))
+        }
+        None => 1,
+    });
+    send_birth(birth, child)
 }
 
 /// Reads the reports of a process that does [`perform`] until its program
@@ -127,6 +205,7 @@ fn explain_step(steps: &[Step], number: u32, errno: i32) -> Error {
     let cause = std::io::Error::from_raw_os_error(errno);
     let error = Error::io_named(format!("cannot {step}"), cause);
     match steps.get(number as usize) {
+        Some(Step::Join { .. }) if errno == libc::ESRCH => error.hint("that container has ended"),
         Some(Step::OomScore(_)) if errno == libc::EACCES => {
             error.hint("only a privileged user can lower it: take a higher number, or none")
         }

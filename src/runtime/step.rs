@@ -46,6 +46,16 @@ pub enum Step {
     /// process holds descriptors of the host. Its own files of `/proc` are root's
     /// from then on.
     Hide,
+    /// Be in a namespace of another container; of its PID namespace, have the
+    /// next child in it.
+    Join {
+        /// The other's first process.
+        process: OwnedFd,
+        /// Which.
+        namespace: Namespaces,
+        /// Its name in words.
+        name: &'static str,
+    },
     /// Be the leader of a new session.
     NewSession,
     /// Set the host name.
@@ -160,6 +170,11 @@ impl Progress {
         Self { parent, rootfs: None, devices: Vec::new() }
     }
 
+    /// The socket alone; all that was opened is closed.
+    pub fn into_parent(self) -> OwnedFd {
+        self.parent
+    }
+
     fn rootfs(&self) -> Result<&Rootfs, Errno> {
         self.rootfs.as_ref().ok_or(Errno::BADF)
     }
@@ -182,6 +197,9 @@ impl Step {
                 process::set_oom_score(*adjustment).map_err(|error| errno_of(&error))
             }
             Self::Hide => set_dumpable_behavior(DumpableBehavior::NotDumpable),
+            Self::Join { process, namespace, .. } => {
+                process::join(process.as_fd(), *namespace).map_err(|error| errno_of(&error))
+            }
             Self::NewSession => rustix::process::setsid().map(drop),
             Self::Hostname(name) => rustix::system::sethostname(name.as_bytes()),
             Self::DomainName(name) => rustix::system::setdomainname(name.as_bytes()),
@@ -248,6 +266,7 @@ impl fmt::Display for Step {
             Self::EnterGroup(_) => f.write_str("enter the control group"),
             Self::OomScore(adjustment) => write!(f, "set the OOM score to {adjustment}"),
             Self::Hide => f.write_str("hide the process"),
+            Self::Join { name, .. } => write!(f, "join the other container's {name} namespace"),
             Self::NewSession => f.write_str("start a new session"),
             Self::Hostname(name) => write!(f, "set the host name {name:?}"),
             Self::DomainName(name) => write!(f, "set the domain name {name:?}"),

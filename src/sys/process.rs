@@ -310,9 +310,20 @@ pub fn close_all_except(kept: BorrowedFd<'_>) {
 /// Closes every descriptor from number `first` on but `kept`. Whatever owns
 /// one of them must not be used or dropped after: for forked children.
 pub fn close_from_except(first: u32, kept: &[BorrowedFd<'_>]) {
+    close_but(first, kept.iter().map(AsRawFd::as_raw_fd).collect());
+}
+
+/// As [`close_from_except`], and keeps the numbers `passed` as well, which are
+/// for the program.
+pub fn close_unless_passed(first: u32, kept: &[BorrowedFd<'_>], passed: &[RawFd]) {
+    close_but(first, kept.iter().map(AsRawFd::as_raw_fd).chain(passed.iter().copied()).collect());
+}
+
+fn close_but(first: u32, kept: Vec<RawFd>) {
     // A descriptor is never negative.
-    let mut kept: Vec<u32> = kept.iter().map(|fd| fd.as_raw_fd().unsigned_abs()).collect();
+    let mut kept: Vec<u32> = kept.into_iter().map(RawFd::unsigned_abs).collect();
     kept.sort_unstable();
+    kept.dedup();
     let mut next = first;
     for number in kept.into_iter().filter(|number| *number >= first) {
         if number > next {

@@ -10,7 +10,9 @@ use crate::engine::options::hostname::Hostname;
 use crate::engine::options::isolation::IsolationOptions;
 use crate::engine::options::log::{LogDriver, LogOption};
 use crate::engine::options::mount::{MountOption, parse_mount, parse_tmpfs, parse_volume};
-use crate::engine::options::network::NetworkMode;
+use crate::engine::options::namespace::Neighbor;
+use crate::engine::options::network::{NetworkMode, NetworkOption};
+use crate::engine::options::pull::PullPolicy;
 use crate::engine::options::restart::RestartPolicy;
 use crate::engine::options::security::SecurityOption;
 use crate::engine::options::signal::Signal;
@@ -19,6 +21,7 @@ use crate::engine::options::user::UserSpec;
 use crate::engine::{ContainerFilter, ContainerOptions, Label, VolumesFrom};
 use crate::error::{Error, Result};
 use crate::id::ContainerName;
+use crate::platform::Platform;
 use crate::runtime::capability::Selection;
 
 use super::attach::{Attach, ClientFlags};
@@ -106,9 +109,9 @@ pub(in crate::cli) struct Container {
     pub tmpfs: Vec<MountOption>,
     #[command(flatten)]
     pub process: Process,
-    /// The network: none or host
+    /// The network: none, host, or of run and create container:NAME
     #[arg(long, visible_alias = "net", value_name = "NETWORK")]
-    pub network: Option<NetworkMode>,
+    pub network: Option<NetworkOption>,
     /// Let nothing be written outside of mounts
     #[arg(long)]
     pub read_only: bool,
@@ -129,16 +132,32 @@ pub(in crate::cli) struct Container {
 }
 
 impl Container {
+    /// Whose network it shares.
+    pub fn neighbor(&self) -> Option<&Neighbor> {
+        match &self.network {
+            Some(NetworkOption::Container(neighbor)) => Some(neighbor),
+            _ => None,
+        }
+    }
+
+    fn network_mode(&self) -> Option<NetworkMode> {
+        match &self.network {
+            Some(NetworkOption::Mode(mode)) => Some(*mode),
+            _ => None,
+        }
+    }
+
     /// The engine's form, with the host name that each verb spells its own
     /// way.
     pub fn into_options(self, hostname: Option<Hostname>) -> ContainerOptions {
+        let network = self.network_mode();
         ContainerOptions {
             environment_files: self.process.env_file,
             environment: self.process.env,
             working_directory: self.process.workdir,
             user: self.process.user,
             mounts: self.volume.into_iter().chain(self.tmpfs).collect(),
-            network: self.network,
+            network,
             hostname,
             read_only: self.read_only,
             ulimits: self.ulimit,
@@ -184,6 +203,12 @@ pub(in crate::cli) struct NewContainer {
     /// The host name inside; the container's short ID without it
     #[arg(short = 'h', long, value_name = "NAME")]
     pub hostname: Option<Hostname>,
+    /// Refuse an image of another platform: OS/ARCHITECTURE[/VARIANT]
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<Platform>,
+    /// Fetch the image before: missing or never; there are no registries
+    #[arg(long, value_name = "WHEN")]
+    pub pull: Option<PullPolicy>,
     /// Mount type=bind|volume|tmpfs,source=...,target=...[,readonly]
     #[arg(long, value_name = "MOUNT", value_parser = parse_mount)]
     pub mount: Vec<MountOption>,

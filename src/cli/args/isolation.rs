@@ -9,7 +9,7 @@ use crate::engine::options::dns::{NameServer, ResolverOption, SearchDomain};
 use crate::engine::options::extra_host::ExtraHost;
 use crate::engine::options::hostname::Hostname;
 use crate::engine::options::isolation::IsolationOptions;
-use crate::engine::options::namespace::{IpcMode, UsernsMode, UtsMode};
+use crate::engine::options::namespace::{IpcMode, PidMode, UsernsMode, UtsMode};
 use crate::engine::options::sysctl::Sysctl;
 use crate::engine::options::user::Principal;
 use crate::error::Error;
@@ -41,9 +41,13 @@ pub(in crate::cli) struct Isolation {
     /// Add the command to this group: NAME|GID
     #[arg(long, value_name = "GROUP")]
     pub group_add: Vec<Principal>,
-    /// Whose System V IPC and /dev/shm: private, none or host
+    /// Whose System V IPC and /dev/shm: private, shareable, none, host or
+    /// container:NAME
     #[arg(long, value_name = "MODE")]
     pub ipc: Option<IpcMode>,
+    /// Whose processes it sees: private, host or container:NAME
+    #[arg(long, value_name = "MODE")]
+    pub pid: Option<PidMode>,
     /// Give every capability and device, and leave filter and masks out
     #[arg(long)]
     pub privileged: bool,
@@ -93,6 +97,8 @@ impl Isolation {
             groups: self.group_add,
             sysctls: self.sysctl,
             ipc: self.ipc.unwrap_or_default(),
+            pid: self.pid.unwrap_or_default(),
+            network_of: None,
             uts: self.uts.unwrap_or_default(),
             devices: self.device,
             privileged: self.privileged,

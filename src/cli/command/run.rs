@@ -46,9 +46,11 @@ pub(super) fn request(new: NewContainer) -> Result<RunRequest> {
         (true, true) => Terminal::New,
     };
     let mut words = new.words.into_iter();
+    let neighbor = new.container.neighbor().cloned();
     let mut options = new.container.into_options(new.hostname);
     options.mounts.extend(new.mount);
     options.isolation = new.isolation.into_options();
+    options.isolation.network_of = neighbor;
     Ok(RunRequest {
         image: words.next().unwrap_or_default(),
         command: words.collect(),
@@ -57,6 +59,7 @@ pub(super) fn request(new: NewContainer) -> Result<RunRequest> {
         terminal,
         init: new.init,
         name: new.name,
+        platform: new.platform,
         keep: !new.rm,
         lifecycle: LifecycleOptions {
             label_files: new.label_file,

@@ -3,7 +3,7 @@
 use crate::cli::args::shell::Shell;
 use crate::cli::{environment, exit};
 use crate::engine::{Ended, Engine, ShellRequest};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::monitor;
 
 /// Opens the shell; the status is its own.
@@ -12,6 +12,10 @@ pub(in crate::cli) fn run(engine: &Engine, shell: Shell) -> Result<i32> {
     // Ctrl-C is for the make that all of them belong to.
     let is_line = environment::is_recipe(engine.settings())
         && (shell.line.is_some() || !shell.command.is_empty());
+    if let Some(neighbor) = shell.container.neighbor() {
+        return Err(Error::unsupported(format!("network mode \"{neighbor}\": a shell joins none"))
+            .hint("use envbox run, or --network host"));
+    }
     let request = ShellRequest {
         target: shell.target,
         profile: shell.profile,

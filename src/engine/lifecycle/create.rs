@@ -100,6 +100,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::create`], and what kept it from being started at all.
     pub fn run_detached(&self, request: &RunRequest) -> Result<Launched> {
+        self.enter_beside(&request.options.isolation)?;
         let (mut container, options) = self.kept_container(request)?;
         container.input_stays_open = true;
         let prepared = self.prepare(&container, &options)?;

@@ -58,8 +58,11 @@ impl Engine {
     /// `NotFound`; `InUse` if somebody removes it; `Unsupported` for one that
     /// an older envbox made; what kept it from being started at all.
     pub fn start(&self, name: &str, attach: &Attach) -> Result<StartedContainer> {
-        self.host()?;
         let found = self.find_container(name)?;
+        if let (None, Some(record)) = (&found.running, &found.record) {
+            self.enter_as(record)?;
+        }
+        self.host()?;
         if let Some(running) = &found.running {
             return self.already_running(running, name, attach);
         }
@@ -85,6 +88,16 @@ impl Engine {
                 Ok(StartedContainer::Running(record.id))
             }
             begun => self.wait_for(begun, Some(&running)).map(StartedContainer::Ended),
+        }
+    }
+
+    /// Enters the user namespace in which the container of `record` has to be
+    /// started.
+    pub(super) fn enter_as(&self, record: &ContainerRecord) -> Result<()> {
+        match KeptSpec::of(record).request(record.name.as_str()) {
+            Ok(request) => self.enter_beside(&request.isolation),
+            // The start says so.
+            Err(_) => Ok(()),
         }
     }
 

@@ -113,6 +113,7 @@ impl Engine {
             .hint("run it without --rm"));
         };
         KeptSpec::of(record).request(name)?;
+        self.enter_as(record)?;
         self.stop(record.id.as_str(), options)?;
         let started = self.start(record.id.as_str(), &Attach::Detached)?;
         if let (StartedContainer::Running(_), Some(running)) = (&started, self.running(&found)?) {

@@ -8,7 +8,7 @@ use super::device::DeviceOption;
 use super::dns::{NameServer, ResolverOption, SearchDomain};
 use super::extra_host::ExtraHost;
 use super::hostname::Hostname;
-use super::namespace::{IpcMode, UtsMode};
+use super::namespace::{IpcMode, Neighbor, PidMode, UtsMode};
 use super::network::NetworkMode;
 use super::sysctl::{Owner, Sysctl};
 use super::user::Principal;
@@ -36,6 +36,10 @@ pub struct IsolationOptions {
     pub sysctls: Vec<Sysctl>,
     /// `--ipc`.
     pub ipc: IpcMode,
+    /// `--pid`.
+    pub pid: PidMode,
+    /// `--network container:`, in whose place there is no mode.
+    pub network_of: Option<Neighbor>,
     /// `--uts`.
     pub uts: UtsMode,
     /// `--device`.
@@ -54,21 +58,46 @@ impl IsolationOptions {
             return Err(Error::invalid("conflicting options: hostname and the UTS mode")
                 .hint("leave --uts host out, or --hostname and --domainname"));
         }
+        self.check_joined_network(hostname)?;
         for sysctl in &self.sysctls {
             let (shared, place) = match sysctl.owner() {
                 Owner::Network => (network == NetworkMode::Host, "network"),
                 Owner::Ipc => (self.ipc == IpcMode::Host, "ipc"),
             };
             if shared {
-                return Err(Error::invalid(format!(
-                    "sysctl \"{}\" not allowed in host {place} namespace",
-                    sysctl.name()
-                ))
-                .hint("it would change the host: set it there, as root"));
+                return Err(changes_host(sysctl, place));
             }
         }
         Ok(())
     }
+
+    /// The names of another container's network are that one's, in docker's
+    /// words.
+    fn check_joined_network(&self, hostname: Option<&Hostname>) -> Result<()> {
+        if self.network_of.is_none() {
+            return Ok(());
+        }
+        let resolver = self.name_servers.len() + self.search_domains.len();
+        let conflicts = [
+            (hostname.is_some() || self.domain.is_some(), "hostname"),
+            (resolver + self.resolver_options.len() > 0, "dns"),
+            (!self.extra_hosts.is_empty(), "custom host-to-IP mapping"),
+        ];
+        match conflicts.iter().find(|(is_there, _)| *is_there) {
+            None => Ok(()),
+            Some((_, what)) => {
+                Err(Error::invalid(format!("conflicting options: {what} and the network mode"))
+                    .hint("the other container's names hold in its network: set them there"))
+            }
+        }
+    }
+}
+
+/// The refusal of a setting where the namespace that has it is the host's.
+pub fn changes_host(sysctl: &Sysctl, place: &str) -> Error {
+    let name = sysctl.name();
+    Error::invalid(format!("sysctl \"{name}\" not allowed in host {place} namespace"))
+        .hint("it would change the host: set it there, as root")
 }
 
 /// Keeps types as the text that they print and parse.
@@ -97,6 +126,8 @@ keep_as_text!(
     ExtraHost,
     IpcMode,
     NameServer,
+    Neighbor,
+    PidMode,
     Principal,
     ResolverOption,
     SearchDomain,
@@ -127,6 +158,8 @@ mod tests {
             groups: vec!["12".parse().unwrap(), "audio".parse().unwrap()],
             sysctls: vec!["net/ipv4/conf/a.b/mtu=9".parse().unwrap()],
             ipc: IpcMode::None,
+            pid: PidMode::Container(Neighbor::new("x")),
+            network_of: Some(Neighbor::new("y")),
             uts: UtsMode::Host,
             devices: vec!["/dev/fuse:/dev/x:rw".parse().unwrap()],
             privileged: true,
@@ -153,5 +186,24 @@ mod tests {
         let ipc = IsolationOptions { sysctls: set("kernel.sem=1"), ipc: IpcMode::Host, ..none };
         let error = ipc.check(NetworkMode::None, None).unwrap_err();
         assert_eq!(error.chain(), "sysctl \"kernel.sem\" not allowed in host ipc namespace");
+    }
+
+    #[test]
+    fn names_do_not_go_with_another_containers_network() {
+        let name: Hostname = "x".parse().unwrap();
+        let joined =
+            IsolationOptions { network_of: Some(Neighbor::new("y")), ..Default::default() };
+        assert!(joined.check(NetworkMode::None, None).is_ok());
+        let chain = |options: &IsolationOptions, name| {
+            options.check(NetworkMode::None, name).unwrap_err().chain()
+        };
+        let words = "conflicting options: hostname and the network mode";
+        assert_eq!(chain(&joined, Some(&name)), words);
+        let named =
+            IsolationOptions { name_servers: vec!["::1".parse().unwrap()], ..joined.clone() };
+        assert_eq!(chain(&named, None), "conflicting options: dns and the network mode");
+        let hosts = IsolationOptions { extra_hosts: vec!["a:1.2.3.4".parse().unwrap()], ..joined };
+        let words = "conflicting options: custom host-to-IP mapping and the network mode";
+        assert_eq!(chain(&hosts, None), words);
     }
 }

@@ -18,6 +18,7 @@ pub mod log;
 pub mod mount;
 pub mod namespace;
 pub mod network;
+pub mod pull;
 pub mod resources;
 pub mod restart;
 pub mod security;

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 
+use super::namespace::Neighbor;
+
 /// The network of a container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum NetworkMode {
@@ -42,6 +44,26 @@ impl FromStr for NetworkMode {
     }
 }
 
+/// `--network` of a verb that can join another container's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NetworkOption {
+    /// One that needs nobody else.
+    Mode(NetworkMode),
+    /// The network namespace of another container.
+    Container(Neighbor),
+}
+
+impl FromStr for NetworkOption {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text.starts_with("container:") {
+            true => text.parse().map(Self::Container),
+            false => text.parse().map(Self::Mode),
+        }
+    }
+}
+
 impl fmt::Display for NetworkMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -52,6 +74,15 @@ impl fmt::Display for NetworkMode {
 mod tests {
     use super::*;
     use crate::error::Kind;
+
+    #[test]
+    fn another_containers_is_an_option_and_no_mode() {
+        let parse = |text: &str| text.parse::<NetworkOption>();
+        assert_eq!(parse("host").unwrap(), NetworkOption::Mode(NetworkMode::Host));
+        let other = NetworkOption::Container(Neighbor::new("db"));
+        assert_eq!(parse("container:db").unwrap(), other);
+        assert_eq!(parse("container:").unwrap_err().kind(), Kind::Invalid);
+    }
 
     #[test]
     fn takes_the_modes_that_exist_and_names_them_otherwise() {

@@ -20,11 +20,32 @@
 //!   directory and user are resolved inside the root, magic links refused
 //!   (CVE-2024-21626).
 //!
+//! A new container that shares namespaces of others ([`Doors`]) is started in
+//! the same way where it is to live among their processes: see
+//! [`start`](super::start).
+//!
 //! It knows nothing of the container's name or settings: a
 //! [`ProcessSpec`](super::spec::ProcessSpec) comes in.
 
+mod birth;
+mod fetch;
 mod start;
 mod target;
 
+pub(super) use birth::{receive_birth, send_birth};
+pub(super) use fetch::{proc, shared_memory};
 pub use start::{JoinPlan, Privileges, plan, start};
 pub use target::{ProcessId, Target, is_gone};
+
+/// The containers whose namespaces a new one is to share, by their first
+/// processes. Where such a namespace is the caller's own ([`Target::is_apart`]),
+/// there is nothing to join.
+#[derive(Debug, Default)]
+pub struct Doors {
+    /// Whose network.
+    pub network: Option<Target>,
+    /// Whose System V IPC, message queues and shared memory.
+    pub ipc: Option<Target>,
+    /// Whose processes.
+    pub pid: Option<Target>,
+}

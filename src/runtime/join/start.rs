@@ -4,10 +4,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use nix::unistd::Pid;
-
 use crate::error::{Error, Kind, Result};
-use crate::sys::process::{self, Child, Namespaces};
+use crate::sys::process::{self, Namespaces};
 use crate::sys::socket;
 
 use super::super::capability::CapabilitySet;
@@ -16,8 +14,9 @@ use super::super::exec::{Program, Role, sealed_program};
 use super::super::plan::{filter, process_steps};
 use super::super::spec::ProcessSpec;
 use super::super::start::{StartError, Started, perform, reap, wait};
-use super::super::step::{Progress, Step, errno_of};
+use super::super::step::{Progress, Step};
 use super::super::terminal::Console;
+use super::birth::{receive_birth, send_birth, send_no_birth};
 use super::target::Target;
 
 /// A process whose namespaces have gone ends within less.
@@ -155,29 +154,5 @@ fn join(plan: &JoinPlan, report: OwnedFd, birth: &OwnedFd) -> i32 {
         }
         None => 1,
     });
-    match child {
-        Ok(child) => {
-            let number = child.pid.as_raw().to_ne_bytes();
-            i32::from(socket::send(birth, &number, Some(child.pidfd.as_fd())).is_err())
-        }
-        Err(error) => send_no_birth(birth, &error),
-    }
-}
-
-/// The child that the joiner left; its message is the number with the pidfd
-/// beside it, or an errno alone.
-fn receive_birth(births: &OwnedFd) -> io::Result<Child> {
-    let mut word = [0; 4];
-    match socket::receive(births, &mut word)? {
-        (4, Some(pidfd)) => Ok(Child { pid: Pid::from_raw(i32::from_ne_bytes(word)), pidfd }),
-        (4, None) => Err(io::Error::from_raw_os_error(i32::from_ne_bytes(word))),
-        _ => Err(io::ErrorKind::UnexpectedEof.into()),
-    }
-}
-
-fn send_no_birth(birth: &OwnedFd, error: &io::Error) -> i32 {
-    let errno = errno_of(error).raw_os_error();
-    // The parent notices an end without a word in any case.
-    let _ = socket::send(birth, &errno.to_ne_bytes(), None);
-    1
+    send_birth(birth, child)
 }

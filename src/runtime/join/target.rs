@@ -12,6 +12,8 @@ use crate::error::{Error, Kind, Result};
 use crate::fs::{self, Dir, Rootfs};
 use crate::sys::process::{self, Namespaces};
 
+use super::super::step::Step;
+
 /// The files of `/proc/PID/ns` (namespaces(7)) and what they stand for.
 const NAMESPACES: [(&str, Namespaces); 6] = [
     ("mnt", Namespaces::MOUNT),
@@ -180,6 +182,48 @@ impl Target {
     /// Those of open(2), also where it has ended.
     pub fn rootfs(&self) -> Result<Rootfs> {
         Ok(Rootfs::new(Dir::open(&self.folder.join("root"))?))
+    }
+
+    /// Whether its namespace of this kind is not this process's.
+    pub fn is_apart(&self, namespace: Namespaces) -> bool {
+        self.namespaces.contains(namespace)
+    }
+
+    /// Whether its user namespace is not this process's.
+    ///
+    /// # Errors
+    /// Those of stat(2).
+    pub fn has_other_users(&self) -> Result<bool> {
+        self.differs("user")
+    }
+
+    /// Whether it is the first process of its PID namespace, whose end is the
+    /// end of all in it.
+    ///
+    /// # Errors
+    /// Those of reading `/proc`.
+    pub fn is_first(&self) -> Result<bool> {
+        let status = fs::read(&self.folder.join("status"))?;
+        let status = String::from_utf8_lossy(&status);
+        let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+        Ok(line.and_then(|line| line.split_whitespace().next_back()) == Some("1"))
+    }
+
+    /// Its number.
+    pub fn number(&self) -> Option<u32> {
+        self.folder.file_name()?.to_str()?.parse().ok()
+    }
+
+    /// A step that joins its namespace of this kind.
+    pub(in crate::runtime) fn step(
+        &self,
+        namespace: Namespaces,
+        name: &'static str,
+    ) -> Result<Step> {
+        let process = self.pidfd.try_clone();
+        let process = process
+            .map_err(|error| Error::io_named("cannot hold the other container's process", error))?;
+        Ok(Step::Join { process, namespace, name })
     }
 
     /// The descriptor that stands for it.

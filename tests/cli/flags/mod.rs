@@ -5,6 +5,8 @@ mod device;
 mod health;
 mod name;
 mod namespace;
+mod neighbor;
+mod platform;
 mod restart;
 
 use crate::harness::{Output, Room};

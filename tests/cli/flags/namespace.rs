@@ -46,7 +46,8 @@ for_everyone! {
         assert!(host.starts_with(&own("ipc")), "{host}");
         assert!(!private.starts_with(&own("ipc")) && private.ends_with("\n1\n"), "{private}");
         assert!(!none.starts_with(&own("ipc")) && none.ends_with("\n0\n"), "{none}");
-        line(room, &["--ipc", "container:x"], "echo ran").exits(125).warns("container:x");
+        let shareable = ipc("shareable");
+        assert!(!shareable.starts_with(&own("ipc")) && shareable.ends_with("\n1\n"), "{shareable}");
         line(room, &["--ipc", "all"], "echo ran").exits(125).warns("invalid IPC mode");
     }
 

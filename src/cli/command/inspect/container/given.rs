@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::engine::ContainerRequest;
 use crate::engine::options::device::DeviceOption;
 use crate::engine::options::extra_host::ExtraHost;
-use crate::engine::options::namespace::UtsMode;
+use crate::engine::options::namespace::{PidMode, UtsMode};
 use crate::runtime::cgroup::{Limit, NumberList, Resources};
 
 /// The fields in docker's order.
@@ -24,6 +24,7 @@ pub(super) struct Given {
     group_add: Option<Vec<String>>,
     ipc_mode: String,
     oom_score_adj: i16,
+    pid_mode: String,
     privileged: bool,
     #[serde(rename = "UTSMode")]
     uts_mode: String,
@@ -66,6 +67,7 @@ impl Given {
             group_add: Some(texts(&own.groups)).filter(|all| !all.is_empty()),
             ipc_mode: text(&own.ipc),
             oom_score_adj: limits.oom_score_adj.unwrap_or(0),
+            pid_mode: if own.pid == PidMode::Private { String::new() } else { text(&own.pid) },
             privileged: own.privileged,
             uts_mode: if own.uts == UtsMode::Host { text(&own.uts) } else { String::new() },
             shm_size: request.shm_size,

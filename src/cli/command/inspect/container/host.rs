@@ -19,7 +19,7 @@ use super::network;
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Host {
     binds: Option<Vec<String>>,
-    network_mode: &'static str,
+    network_mode: String,
     restart_policy: Restart,
     auto_remove: bool,
     volumes_from: Option<Vec<String>>,
@@ -72,7 +72,10 @@ impl Host {
         let own = request.capabilities;
         Self {
             binds: some(of(MountOrigin::Volume).map(bind).collect()),
-            network_mode: network::mode(request.network),
+            network_mode: match &request.isolation.network_of {
+                Some(neighbor) => neighbor.to_string(),
+                None => network::mode(request.network).to_owned(),
+            },
             restart_policy: Restart {
                 name: container.restart.name(),
                 maximum_retry_count: container.restart.maximum_retries(),

@@ -44,7 +44,10 @@ impl Network {
             bridge: "",
             ports: BTreeMap::new(),
             address: Address::default(),
-            networks: BTreeMap::from([(mode(network), Address::default())]),
+            networks: match network {
+                NetworkNamespace::Joined => BTreeMap::new(),
+                _ => BTreeMap::from([(mode(network), Address::default())]),
+            },
         }
     }
 }
@@ -54,5 +57,7 @@ pub(in crate::cli) fn mode(network: NetworkNamespace) -> &'static str {
     match network {
         NetworkNamespace::Isolated => "none",
         NetworkNamespace::Host => "host",
+        // docker's list has no network then.
+        NetworkNamespace::Joined => "",
     }
 }
