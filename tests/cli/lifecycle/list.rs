@@ -120,7 +120,7 @@ for_everyone! {
         let lines: Vec<&str> = lines.lines().map(str::trim_end).collect();
         assert_eq!(lines, [
             "web create", "web start", "new rename", "new kill 15", "new die 7", "new stop",
-            "new destroy", "job create", "job start", "job die 3", "job destroy", "bad create",
+            "new destroy", "job create", "job attach", "job start", "job die 3", "job destroy", "bad create",
             "bad die 127", "bad destroy",
         ]);
     }
