@@ -26,4 +26,18 @@ for_everyone! {
         assert!(!room.path().join("store").exists());
         room.envbox(&["no-such-verb"]).exits(1);
     }
+
+    fn the_unit_runs_verbs_that_there_are(room) {
+        let unit = include_str!("../../scripts/envbox-boot.service");
+        let line = |key: &str| unit.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+        for key in ["ExecStart=/usr/local/bin/envbox ", "ExecStop=/usr/local/bin/envbox "] {
+            let words: Vec<&str> = line(key).split(' ').collect();
+            room.envbox(&words).succeeds().quietly();
+        }
+        room.envbox(&["manual", "man1"]).succeeds();
+        for page in line("Documentation=").split(' ') {
+            let name = page.trim_start_matches("man:").replace("(1)", ".1");
+            assert!(room.work().join("man1").join(&name).exists(), "{name}");
+        }
+    }
 }
