@@ -45,6 +45,8 @@ pub(super) struct Peer {
     pub(super) watches: bool,
     /// It has the container's input.
     pub(super) types: bool,
+    /// It is told that it has nothing more to wait for, and then goes.
+    pub(super) leaves: bool,
     /// It has gone, or must.
     gone: bool,
     queue: VecDeque<Vec<u8>>,
@@ -65,6 +67,7 @@ impl Peer {
             role,
             watches: false,
             types: false,
+            leaves: false,
             gone: false,
             queue: VecDeque::new(),
             waiting: None,
@@ -101,12 +104,17 @@ impl Peer {
             }
             self.waiting = (!self.queue.is_empty()).then(Instant::now);
         }
-        if self.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
+        if self.knows() || self.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
             self.gone = true;
         }
         if self.gone {
             self.queue.clear();
         }
+    }
+
+    /// Whether it has been told of the end.
+    pub(super) fn knows(&self) -> bool {
+        self.leaves && self.queue.is_empty()
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -153,9 +161,10 @@ impl Audience {
         self.peers.iter_mut().for_each(Peer::deliver);
     }
 
-    /// Whether something waits for room.
+    /// Whether something waits for room, but for those who leave: nothing more
+    /// comes to them.
     pub(super) fn is_behind(&self) -> bool {
-        self.peers.iter().any(|peer| !peer.queue.is_empty())
+        self.peers.iter().any(|peer| !peer.queue.is_empty() && !peer.leaves)
     }
 
     /// When somebody's patience ends.
@@ -173,11 +182,22 @@ impl Audience {
         self.peers.extract_if(.., |peer| peer.gone).collect()
     }
 
+    /// Tells all that the container has ended which is to be started again. They
+    /// go when they know, and nobody waits for that.
+    pub(super) fn dismiss(&mut self, exit: Exit) {
+        let end = encode(&ToClient::Exited(exit));
+        for peer in &mut self.peers {
+            peer.push(&[&end]);
+            (peer.leaves, peer.watches, peer.types) = (true, false, false);
+        }
+        self.deliver();
+    }
+
     /// Tells all that the container has ended, and stays until they know: true
     /// if whoever started it does.
     pub(super) fn close(mut self, exit: Exit) -> bool {
         let end = encode(&ToClient::Exited(exit));
-        self.peers.iter_mut().for_each(|peer| peer.push(&[&end]));
+        self.peers.iter_mut().filter(|peer| !peer.leaves).for_each(|peer| peer.push(&[&end]));
         let mut caller_knows = false;
         loop {
             self.deliver();
@@ -262,5 +282,28 @@ mod tests {
         assert!(!audience.is_behind());
         assert_eq!(audience.take_gone().len(), 1);
         assert!(!audience.close(Exit { status: 0, oom_killed: false, restarts: false }));
+    }
+
+    #[test]
+    fn whoever_is_dismissed_keeps_nobody_waiting_and_is_told_all() {
+        let (mine, theirs) = socket::pair().unwrap();
+        let mut audience = Audience::default();
+        audience.admit(mine, Role::Caller).watches = true;
+        let mut shown = 0;
+        while !audience.is_behind() {
+            audience.show(Stream::Stdout, &[b'x'; 30_000]);
+            shown += 1;
+        }
+        let exit = Exit { status: 1, oom_killed: false, restarts: true };
+        audience.dismiss(exit);
+        assert!(!audience.is_behind() && audience.take_gone().is_empty());
+        audience.show(Stream::Stdout, b"of the next run");
+        for _ in 0..shown {
+            assert_eq!(packet(&theirs).len(), 30_001);
+            audience.deliver();
+        }
+        assert_eq!(packet(&theirs), encode(&ToClient::Exited(exit)));
+        audience.deliver();
+        assert_eq!(audience.take_gone().len(), 1);
     }
 }

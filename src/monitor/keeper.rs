@@ -214,10 +214,9 @@ impl<C: Container> Keeper<C> {
         while let Some(visitor) = accept(&self.listener) {
             self.audience.admit(visitor, Role::Visitor);
         }
-        let terminal = self.terminal.take();
-        if let (false, Some(terminal)) = (std::mem::take(&mut self.audience).close(exit), &terminal)
-        {
-            terminal.restore_for_another();
+        self.audience.dismiss(exit);
+        for peer in self.audience.take_gone() {
+            self.part_with(&peer);
         }
     }
 
@@ -321,6 +320,10 @@ impl<C: Container> Keeper<C> {
     /// Does what one of the connected says; false if it has gone.
     fn hear(&mut self, number: usize) -> bool {
         let Ok(Some((message, _))) = receive(&*self.audience.peer(number)) else { return false };
+        if self.audience.peer(number).leaves {
+            // It has to do with the last run alone.
+            return true;
+        }
         match message {
             ToMonitor::Signal { number, stop } => {
                 self.stop = stop.or(self.stop);
@@ -401,8 +404,10 @@ impl<C: Container> Keeper<C> {
             self.door.end_input();
         }
         if peer.role == Role::Caller {
-            // Where it has not done so itself, and nothing of it stays.
-            if let Some(terminal) = self.terminal.take_if(|_| !self.is_direct) {
+            // Where it does not do so itself, and nothing of it stays.
+            if let Some(terminal) = self.terminal.take_if(|_| !self.is_direct)
+                && !peer.knows()
+            {
                 terminal.restore_for_another();
             }
             if self.is_direct {
