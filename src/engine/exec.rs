@@ -171,7 +171,8 @@ impl Engine {
     /// # Errors
     /// Those of [`Engine::find_container`]; `InUse` if it does not run.
     pub(super) fn running_target(&self, name: &str) -> Result<(Running, Target)> {
-        let running = self.find_container(name)?.running;
+        let found = self.find_container(name)?;
+        let running = found.running.clone();
         if running.as_ref().is_some_and(|running| running.activity == Activity::Restarts) {
             return Err(restarting(name));
         }
@@ -179,7 +180,7 @@ impl Engine {
             Some(id) => Target::open(id)?,
             None => None,
         };
-        running.zip(target).ok_or_else(|| not_running(name))
+        running.zip(target).ok_or_else(|| self.not_running(&found, name))
     }
 }
 

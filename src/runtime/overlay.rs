@@ -10,7 +10,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag,
@@ -18,7 +18,7 @@ use rustix::mount::{
 };
 
 use crate::error::Error;
-use crate::mount::Overlay;
+use crate::mount::{Overlay, Upper};
 
 use super::idmap::UserNamespace;
 
@@ -104,7 +104,16 @@ fn finish(
 
 fn explain(error: Errno, overlay: &Overlay, user_namespace: UserNamespace) -> Error {
     let failed = Error::io_named("cannot mount the overlay of the root filesystem", error);
+    let is_read_only = |upper: &Upper| {
+        let found = rustix::fs::statvfs(&upper.upper);
+        found.is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY))
+    };
     match error {
+        Errno::INVAL | Errno::ROFS if overlay.upper.as_ref().is_some_and(is_read_only) => failed
+            .hint(
+                "the store is on a file system that is read-only: make it writable, or choose \
+                 another store with --root",
+            ),
         Errno::NODEV => failed.hint("the kernel has no overlayfs: modprobe overlay"),
         Errno::PERM if user_namespace == UserNamespace::Entered => failed
             .hint("overlayfs in a user namespace needs Linux 5.11 or later; run as root otherwise"),

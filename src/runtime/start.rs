@@ -205,6 +205,9 @@ fn explain_step(steps: &[Step], number: u32, errno: i32) -> Error {
     let cause = std::io::Error::from_raw_os_error(errno);
     let error = Error::io_named(format!("cannot {step}"), cause);
     match steps.get(number as usize) {
+        Some(Step::EnterDirectory(_) | Step::WorkingDirectory(_)) if errno == libc::ENOTDIR => {
+            error.hint("a part of that path is a file in the image: choose another --workdir")
+        }
         Some(Step::Join { .. }) if errno == libc::ESRCH => error.hint("that container has ended"),
         Some(Step::OomScore(_)) if errno == libc::EACCES => {
             error.hint("only a privileged user can lower it: take a higher number, or none")

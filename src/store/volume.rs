@@ -99,7 +99,7 @@ impl Store {
     /// living containers use it; else of what could not be removed: the volume
     /// is gone then.
     pub fn remove_volume(&self, name: &VolumeName) -> Result<()> {
-        let workspace = self.begin(&[])?;
+        let workspace = self.begin_removal()?;
         let removed = self.write("remove a volume from", |transaction| {
             find(transaction, name)?.ok_or_else(|| no_such_volume(name))?;
             let users = volume_use::users_of(transaction, &self.tmp(), name)?;
@@ -108,7 +108,7 @@ impl Store {
             }
             self.take_volume(transaction, &workspace, name)
         });
-        self.settle(workspace).and(removed)
+        self.end_removal(workspace).and(removed)
     }
 
     /// Deletes the row of the volume `name` and takes its directory away into

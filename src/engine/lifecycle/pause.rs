@@ -1,7 +1,7 @@
 //! `pause` and `unpause`: the monitor does it, so that nothing else happens to
 //! the container meanwhile, its end and the checks of its health included.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 
 use super::super::Engine;
 use super::super::running::{self, Activity, Running};
@@ -23,8 +23,7 @@ impl Engine {
             None => None,
         };
         let Some(control) = control else {
-            return Err(Error::new(Kind::InUse, format!("container {name} is not running"))
-                .hint(format!("start it: envbox start {name}")));
+            return Err(self.not_running(&found, name));
         };
         if let Some(store) = self.existing_store()? {
             store.close_database();

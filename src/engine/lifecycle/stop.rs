@@ -80,8 +80,7 @@ impl Engine {
                 None => None,
             };
             let (Some(running), Some(control)) = (&found.running, control) else {
-                return Err(Error::new(Kind::InUse, format!("container {name} is not running"))
-                    .hint(format!("start it: envbox start {name}")));
+                return Err(self.not_running(&found, name));
             };
             let ends = signal == running.stop_signal()
                 || [Signal::KILL, Signal::TERM, Signal::INT, Signal::QUIT].contains(&signal);
@@ -143,6 +142,16 @@ impl Engine {
         }
         running::wait_until_gone(&self.settings.store.run, &found.id)?;
         self.last_status(&found)
+    }
+
+    /// Why nothing can be asked of a container that has no monitor to ask:
+    /// docker's words, unless somebody took its files away.
+    pub(in crate::engine) fn not_running(&self, found: &Found, name: &str) -> Error {
+        let not_running = || {
+            Error::new(Kind::InUse, format!("container {name} is not running"))
+                .hint(format!("start it: envbox start {name}"))
+        };
+        self.check_ended(found).err().unwrap_or_else(not_running)
     }
 
     /// One without a file in the run directory may still run, if somebody took
