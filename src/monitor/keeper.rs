@@ -41,6 +41,7 @@ pub fn keep<C: Container>(
     let master = match started {
         Ok(master) => master,
         Err(failure) => {
+            keeper.container.failed(&failure);
             keeper.container.finish(None);
             let _ = send(&client, &ToClient::Failed(failure), None);
             return 1;
@@ -180,8 +181,8 @@ impl<C: Container> Keeper<C> {
             if self.stop.is_some() {
                 return last;
             }
-            if self.start().is_err() {
-                // It has noted why.
+            if let Err(failure) = self.start() {
+                self.container.failed(&failure);
                 return Exit { status: NOT_STARTED, ..last };
             }
         }

@@ -202,6 +202,11 @@ pub trait Container {
     /// How far it came; nothing is left running.
     fn start(&mut self) -> Result<Running, Failure>;
 
+    /// Takes note that it did not start.
+    fn failed(&mut self, failure: &Failure) {
+        let _ = failure;
+    }
+
     /// Takes note of the end of its first process, which nobody has reaped yet.
     fn ended(&mut self, ending: Ending, stop: Option<Stop>) -> Sequel;
 

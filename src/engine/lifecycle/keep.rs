@@ -115,8 +115,7 @@ pub(in crate::engine) struct Life {
 impl Keeping<'_> {
     /// Starts `plan`, and lets everybody see it.
     fn start_plan(&mut self, plan: Plan) -> Result<monitor::Running, Failure> {
-        let started =
-            to_monitor(start::start(plan)).inspect_err(|failure| self.note_failure(failure))?;
+        let started = to_monitor(start::start(plan))?;
         let noted = self.publish_start(started.pid.as_raw().cast_unsigned());
         self.store.close_database();
         if let Err(error) = noted {
@@ -216,6 +215,11 @@ impl Keeping<'_> {
                 self.event("destroy", &[]),
             ]),
             Place::Kept { .. } => {
+                if self.life.state.started_at.is_none() {
+                    // What it was before somebody tried.
+                    let before = self.store.container(self.running.id.as_str());
+                    self.life.state = before.map(|record| record.state).unwrap_or_default();
+                }
                 let state = &mut self.life.state;
                 state.exit_code = Some(status);
                 state.error = Some(failure.message().to_owned());
@@ -268,13 +272,13 @@ impl monitor::Container for Keeping<'_> {
     fn start(&mut self) -> Result<monitor::Running, Failure> {
         let plan = match self.plan.take() {
             Some(plan) => plan,
-            None => self.plan_again().map_err(|error| {
-                let failure = Failure::new(FailedStage::Setup, &error);
-                self.note_failure(&failure);
-                failure
-            })?,
+            None => self.plan_again().map_err(|error| Failure::new(FailedStage::Setup, &error))?,
         };
         self.start_plan(plan)
+    }
+
+    fn failed(&mut self, failure: &Failure) {
+        self.note_failure(failure);
     }
 
     fn ended(&mut self, ending: Ending, stop: Option<Stop>) -> Sequel {
