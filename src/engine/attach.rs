@@ -4,6 +4,7 @@ use crate::error::{Error, Kind, Result};
 use crate::id::ContainerId;
 use crate::monitor::{Client, ClientOptions};
 
+use super::running::Activity;
 use super::{Ended, Engine, running};
 
 impl Engine {
@@ -16,8 +17,16 @@ impl Engine {
     /// its caller's descriptors; `Unavailable` if its monitor dies.
     pub fn attach(&self, name: &str, options: ClientOptions) -> Result<Ended> {
         let found = self.find_container(name)?;
-        if found.running.is_none() {
-            return Err(stopped(name));
+        match &found.running {
+            None => return Err(stopped(name)),
+            Some(running) if running.activity == Activity::Paused => {
+                return Err(Error::new(
+                    Kind::InUse,
+                    "you cannot attach to a paused container, unpause it first",
+                )
+                .hint(format!("envbox unpause {name}")));
+            }
+            Some(_) => {}
         }
         self.attach_to(&found.id, name, options)
     }

@@ -20,10 +20,6 @@ use super::output::Outputs;
 use super::raw_terminal::SavedTerminal;
 use super::{Attachment, ClientInput, Container, Ending, Exit, Orders, Running, Stop};
 
-/// What a container is told to have ended with whose next start failed: no
-/// program of it has said so.
-const NOT_STARTED: i32 = 128;
-
 /// Runs the monitor to its end; the number is its exit status.
 pub fn keep<C: Container>(
     orders: Orders<C>,
@@ -117,6 +113,7 @@ impl<C: Container> Keeper<C> {
     /// Starts the container: the master of the terminal that its caller alone
     /// gets, if it does.
     fn start(&mut self) -> Result<Option<OwnedFd>, Failure> {
+        self.container.prepare()?;
         let (mut outputs, input) = door::stdio(&self.attachment)?;
         let mut running = self.container.start()?;
         let _ = door::let_go();
@@ -180,9 +177,9 @@ impl<C: Container> Keeper<C> {
             if self.stop.is_some() {
                 return last;
             }
-            if self.start().is_err() {
+            if let Err(failure) = self.start() {
                 // It has noted why.
-                return Exit { status: NOT_STARTED, ..last };
+                return Exit { status: failure.stage.status(), ..last };
             }
         }
     }
@@ -194,7 +191,8 @@ impl<C: Container> Keeper<C> {
             checkups.close();
         }
         std::mem::take(&mut self.outputs).drain(&mut self.audience);
-        let ending = pid.map_or(Ending { status: NOT_STARTED, signal: None }, ending);
+        let ending =
+            pid.map_or(Ending { status: FailedStage::Setup.status(), signal: None }, ending);
         let sequel = self.container.ended(ending, self.stop);
         self.paused = false;
         let restart_after = sequel.restart_after.filter(|_| self.stop.is_none());
@@ -214,10 +212,24 @@ impl<C: Container> Keeper<C> {
         while let Some(visitor) = accept(&self.listener) {
             self.audience.admit(visitor, Role::Visitor);
         }
+        self.hear_last_words();
         let terminal = self.terminal.take();
         if let (false, Some(terminal)) = (std::mem::take(&mut self.audience).close(exit), &terminal)
         {
             terminal.restore_for_another();
+        }
+    }
+
+    /// Who said "end" and went, just as the container ended by itself, must not
+    /// see it started again.
+    fn hear_last_words(&mut self) {
+        let says = |peer: &Peer| {
+            let mut fds = [PollFd::new(peer, PollFlags::IN)];
+            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+            matches!(poll(&mut fds, Some(&now)), Ok(count) if count > 0)
+        };
+        for number in 0..self.audience.descriptors().count() {
+            while says(self.audience.peer(number)) && self.hear(number) {}
         }
     }
 

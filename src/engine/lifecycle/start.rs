@@ -1,13 +1,14 @@
 //! `start`: a container that exists runs again, as it was asked to be when it
 //! was made.
 
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::id::ContainerId;
 use crate::monitor::{ClientInput, ClientOptions};
 use crate::store::ContainerRecord;
 
 use super::super::launch::Prepared;
 use super::super::request::{ContainerRequest, Terminal};
+use super::super::running::Activity;
 use super::super::{Ended, Engine};
 use super::keep::Place;
 use super::kept::KeptSpec;
@@ -59,7 +60,14 @@ impl Engine {
     pub fn start(&self, name: &str, attach: &Attach) -> Result<StartedContainer> {
         self.host()?;
         let found = self.find_container(name)?;
-        if found.running.is_some() {
+        if let Some(running) = &found.running {
+            if running.activity == Activity::Paused {
+                return Err(Error::new(
+                    Kind::InUse,
+                    "cannot start a paused container, try unpause instead",
+                )
+                .hint(format!("envbox unpause {name}")));
+            }
             return self.already_running(&found.id, name, attach);
         }
         let record = found.record.ok_or_else(|| super::no_such_container(name))?;
