@@ -3,7 +3,7 @@
 use crate::error::{Error, Kind, Result};
 use crate::monitor::{Client, ClientOptions};
 
-use super::running::{self, Running};
+use super::running::{self, Activity, Running};
 use super::{Ended, Engine};
 
 impl Engine {
@@ -17,8 +17,13 @@ impl Engine {
     pub fn attach(&self, name: &str, options: ClientOptions) -> Result<Ended> {
         let found = self.find_container(name)?;
         match &found.running {
-            Some(running) => self.attach_to(running, name, options),
             None => Err(stopped(name)),
+            Some(running) if running.activity == Activity::Paused => Err(Error::new(
+                Kind::InUse,
+                "you cannot attach to a paused container, unpause it first",
+            )
+            .hint(format!("envbox unpause {name}"))),
+            Some(running) => self.attach_to(running, name, options),
         }
     }
 

@@ -182,13 +182,15 @@ impl Audience {
         self.peers.extract_if(.., |peer| peer.gone).collect()
     }
 
-    /// Tells all that the container has ended which is to be started again. They
-    /// go when they know, and nobody waits for that.
+    /// Tells all that the container has ended which is to be started again. Who
+    /// was shown its output goes when it knows, and nobody waits for that;
+    /// others may still have something to say.
     pub(super) fn dismiss(&mut self, exit: Exit) {
         let end = encode(&ToClient::Exited(exit));
         for peer in &mut self.peers {
             peer.push(&[&end]);
-            (peer.leaves, peer.watches, peer.types) = (true, false, false);
+            peer.leaves |= peer.watches;
+            (peer.watches, peer.types) = (false, false);
         }
         self.deliver();
     }

@@ -41,6 +41,8 @@ struct Current {
     pipe: Option<OwnedFd>,
     output: Vec<u8>,
     start: Timestamp,
+    /// When it began, as age of the container.
+    age: Duration,
     /// When it has had its time; none if it is killed already.
     deadline: Option<Instant>,
 }
@@ -89,24 +91,30 @@ impl Checkups {
             kill(&current.process);
             return;
         }
-        match Current::start(container, self.schedule.timeout) {
+        let age = self.started.elapsed();
+        match Current::start(container, age, self.schedule.timeout) {
             Ok(current) => self.current = Some(current),
-            Err(result) => self.add(result, container),
+            Err(result) => self.add(result, age, container),
         }
     }
 
     /// Takes the result of the one that has ended.
     pub(super) fn end<C: Container>(&mut self, container: &mut C) {
         if let Some(current) = self.current.take() {
-            self.add(current.end(self.schedule.timeout), container);
+            let age = current.age;
+            self.add(current.end(self.schedule.timeout), age, container);
         }
     }
 
-    fn add<C: Container>(&mut self, result: CheckResult, container: &mut C) {
-        let changed = self.health.add(result, &self.schedule, self.started.elapsed());
+    /// Takes the result of a check that began when the container was so old.
+    fn add<C: Container>(&mut self, result: CheckResult, age: Duration, container: &mut C) {
+        let counts = result.exit_code == 0 || !container.is_ending();
+        let changed = counts && self.health.add(result, &self.schedule, age);
         self.next =
             later(Instant::now(), self.health.pause(&self.schedule, self.started.elapsed()));
-        container.checked(&self.health, changed);
+        if counts {
+            container.checked(&self.health, changed);
+        }
     }
 
     /// The container goes on after it stood still, and so do the clocks.
@@ -135,7 +143,10 @@ fn later(from: Instant, time: Duration) -> Instant {
     from + time.min(FAR)
 }
 
+/// Kills a check with all that it has started, unless that left its session:
+/// it leads one of its own, and its number is its own until it is reaped.
 fn kill(process: &Running) {
+    let _ = nix::sys::signal::killpg(process.pid, Signal::SIGKILL);
     // One that has ended already is success.
     let _ = process::send_signal(process.pidfd.as_fd(), Signal::SIGKILL as i32);
 }
@@ -143,7 +154,11 @@ fn kill(process: &Running) {
 impl Current {
     /// # Errors
     /// The result of one that could not begin.
-    fn start<C: Container>(container: &mut C, timeout: Duration) -> Result<Self, CheckResult> {
+    fn start<C: Container>(
+        container: &mut C,
+        age: Duration,
+        timeout: Duration,
+    ) -> Result<Self, CheckResult> {
         let start = Timestamp::now();
         let fail = |output: String| CheckResult {
             start,
@@ -161,6 +176,7 @@ impl Current {
             pipe: Some(pipe),
             output: Vec::new(),
             start,
+            age,
             deadline: Some(later(Instant::now(), timeout)),
         })
     }

@@ -20,10 +20,6 @@ use super::output::Outputs;
 use super::raw_terminal::SavedTerminal;
 use super::{Attachment, ClientInput, Container, Ending, Exit, Orders, Running, Stop};
 
-/// What a container is told to have ended with whose next start failed: no
-/// program of it has said so.
-const NOT_STARTED: i32 = 128;
-
 /// Runs the monitor to its end; the number is its exit status.
 pub fn keep<C: Container>(
     orders: Orders<C>,
@@ -118,6 +114,7 @@ impl<C: Container> Keeper<C> {
     /// Starts the container: the master of the terminal that its caller alone
     /// gets, if it does.
     fn start(&mut self) -> Result<Option<OwnedFd>, Failure> {
+        self.container.prepare()?;
         let (mut outputs, input) = door::stdio(&self.attachment)?;
         let mut running = self.container.start()?;
         let _ = door::let_go();
@@ -183,7 +180,7 @@ impl<C: Container> Keeper<C> {
             }
             if let Err(failure) = self.start() {
                 self.container.failed(&failure);
-                return Exit { status: NOT_STARTED, ..last };
+                return Exit { status: failure.stage.status(), ..last };
             }
         }
     }
@@ -195,7 +192,8 @@ impl<C: Container> Keeper<C> {
             checkups.close();
         }
         std::mem::take(&mut self.outputs).drain(&mut self.audience);
-        let ending = pid.map_or(Ending { status: NOT_STARTED, signal: None }, ending);
+        let ending =
+            pid.map_or(Ending { status: FailedStage::Setup.status(), signal: None }, ending);
         let sequel = self.container.ended(ending, self.stop);
         self.paused = false;
         let restart_after = sequel.restart_after.filter(|_| self.stop.is_none());
@@ -210,14 +208,28 @@ impl<C: Container> Keeper<C> {
         (exit, restart_after)
     }
 
-    /// Lets all go who are connected: the next run has its own clients.
+    /// Lets those go who are shown the output: the next run has its own clients.
     fn part(&mut self, exit: Exit) {
         while let Some(visitor) = accept(&self.listener) {
             self.audience.admit(visitor, Role::Visitor);
         }
+        self.hear_last_words();
         self.audience.dismiss(exit);
         for peer in self.audience.take_gone() {
             self.part_with(&peer);
+        }
+    }
+
+    /// Who said "end" and went, just as the container ended by itself, must not
+    /// see it started again.
+    fn hear_last_words(&mut self) {
+        let says = |peer: &Peer| {
+            let mut fds = [PollFd::new(peer, PollFlags::IN)];
+            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+            matches!(poll(&mut fds, Some(&now)), Ok(count) if count > 0)
+        };
+        for number in 0..self.audience.descriptors().count() {
+            while says(self.audience.peer(number)) && self.hear(number) {}
         }
     }
 
@@ -321,7 +333,8 @@ impl<C: Container> Keeper<C> {
     /// Does what one of the connected says; false if it has gone.
     fn hear(&mut self, number: usize) -> bool {
         let Ok(Some((message, _))) = receive(&*self.audience.peer(number)) else { return false };
-        if self.audience.peer(number).leaves {
+        let is_late = self.audience.peer(number).leaves;
+        if is_late && !matches!(message, ToMonitor::Signal { .. }) {
             // It has to do with the last run alone.
             return true;
         }

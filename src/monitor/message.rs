@@ -99,6 +99,19 @@ pub enum FailedStage {
     NotExecutable,
 }
 
+impl FailedStage {
+    /// The status of a container that did not come up and says no other:
+    /// docker's for a failure of its own, of a program that is not there, and
+    /// of one that cannot be executed.
+    pub fn status(self) -> i32 {
+        match self {
+            Self::Setup => 128,
+            Self::NotFound => 127,
+            Self::NotExecutable => 126,
+        }
+    }
+}
+
 /// Why a container did not start.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Failure {

@@ -196,6 +196,15 @@ pub struct Exit {
 /// A container as its monitor knows it; all of it happens in the monitor's
 /// process.
 pub trait Container {
+    /// Gets ready to be started, before this process's stdio is the
+    /// container's: what is said meanwhile must not be taken for its output.
+    ///
+    /// # Errors
+    /// As [`Container::start`].
+    fn prepare(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// Starts it, for the first time or again.
     ///
     /// # Errors
@@ -233,6 +242,12 @@ pub trait Container {
     /// As [`Container::start`].
     fn start_check(&mut self) -> Result<Running, Failure> {
         Err(Failure::new(FailedStage::Setup, &Error::internal("there is no check")))
+    }
+
+    /// Whether it is about to end: what a check says that was killed with it is
+    /// nothing about its health.
+    fn is_ending(&self) -> bool {
+        false
     }
 
     /// Takes note of what has become of its health; `changed` if its status has.

@@ -11,6 +11,7 @@ use super::super::running;
 use super::super::{Ended, Engine};
 use super::kept::KeptSpec;
 use super::start::Attach;
+use super::stop::Stopped;
 use super::{StartedContainer, StopOptions};
 
 impl Engine {
@@ -57,15 +58,18 @@ impl Engine {
     /// Those of the run directory.
     pub fn shut_down(&self, report: &mut dyn FnMut(&ContainerName, Result<()>)) -> Result<()> {
         let all = running::list(&self.settings.store.run)?;
+        let options = StopOptions::default();
         // All of them first, so that their times run together.
-        for running in &all {
-            if let Some(control) = running::connect(&self.settings.store.run, &running.id)? {
-                control.signal(running.stop_signal().number(), Some(Stop::Shutdown));
-            }
-        }
-        for running in &all {
-            let options = StopOptions::default();
-            let stopped = self.stop_for(running.id.as_str(), &options, Stop::Shutdown);
+        let ask = |running| self.request_stop(running, &options, Stop::Shutdown);
+        let requests: Vec<_> = all.iter().map(ask).collect();
+        for (running, request) in all.iter().zip(requests) {
+            let seen = request.and_then(|request| self.see_stop(running, request));
+            let stopped = match seen {
+                Ok(Stopped::Restarts) => {
+                    self.stop_for(running.id.as_str(), &options, Stop::Shutdown)
+                }
+                other => other.map(drop),
+            };
             report(&running.name, stopped);
         }
         Ok(())

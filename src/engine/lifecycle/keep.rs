@@ -27,12 +27,6 @@ use super::super::running::{Activity, Running, RunningFile};
 use super::super::{Engine, limits};
 use super::kept::KeptSpec;
 
-/// The status of a container that did not come up and says no other: docker's
-/// for a failure of its own, of a program that cannot be executed, and of one
-/// that is not there.
-const FAILED: [(FailedStage, i32); 3] =
-    [(FailedStage::Setup, 128), (FailedStage::NotExecutable, 126), (FailedStage::NotFound, 127)];
-
 /// Where a container's files lie.
 pub(in crate::engine) enum Place {
     /// Gone when it ends. Dropped by the monitor alone: the process that made
@@ -205,8 +199,7 @@ impl Keeping<'_> {
     /// Notes that it did not come up, which `ps` does not take for an end,
     /// unless it ran before.
     pub(in crate::engine) fn note_failure(&mut self, failure: &Failure) {
-        let status = FAILED.iter().find(|(stage, _)| *stage == failure.stage);
-        let status = status.map_or(128, |(_, status)| *status);
+        let status = failure.stage.status();
         let die = self.event("die", &[("exitCode", status.to_string())]);
         let _ = match self.place {
             Place::Ephemeral(_) => self.store.record_events(&[
@@ -269,12 +262,19 @@ impl Keeping<'_> {
 }
 
 impl monitor::Container for Keeping<'_> {
+    fn prepare(&mut self) -> Result<(), Failure> {
+        if self.plan.is_none() {
+            let plan = self.plan_again();
+            self.plan = Some(plan.map_err(|error| Failure::new(FailedStage::Setup, &error))?);
+        }
+        Ok(())
+    }
+
     fn start(&mut self) -> Result<monitor::Running, Failure> {
-        let plan = match self.plan.take() {
-            Some(plan) => plan,
-            None => self.plan_again().map_err(|error| Failure::new(FailedStage::Setup, &error))?,
-        };
-        self.start_plan(plan)
+        match self.plan.take() {
+            Some(plan) => self.start_plan(plan),
+            None => Err(Failure::new(FailedStage::Setup, &Error::internal("it has no plan"))),
+        }
     }
 
     fn failed(&mut self, failure: &Failure) {
@@ -384,6 +384,11 @@ impl monitor::Container for Keeping<'_> {
         let entrance = self.group.as_ref().map(Cgroup::entrance).transpose().map_err(setup)?;
         let plan = join::plan(&process, target, Privileges::Same).map_err(setup)?;
         to_monitor(join::start(plan.in_group(entrance)))
+    }
+
+    fn is_ending(&self) -> bool {
+        // Who cannot tell takes it for alive.
+        self.running.first_process().is_some_and(|process| process.is_ending().unwrap_or(false))
     }
 
     fn checked(&mut self, health: &Health, changed: bool) {

@@ -1,14 +1,14 @@
 //! `start`: a container that exists runs again, as it was asked to be when it
 //! was made.
 
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::id::ContainerId;
 use crate::monitor::{ClientInput, ClientOptions};
 use crate::store::ContainerRecord;
 
 use super::super::launch::Prepared;
 use super::super::request::{ContainerRequest, Terminal};
-use super::super::running::Running;
+use super::super::running::{Activity, Running};
 use super::super::{Ended, Engine};
 use super::keep::Place;
 use super::kept::KeptSpec;
@@ -64,6 +64,13 @@ impl Engine {
         }
         self.host()?;
         if let Some(running) = &found.running {
+            if running.activity == Activity::Paused {
+                return Err(Error::new(
+                    Kind::InUse,
+                    "cannot start a paused container, try unpause instead",
+                )
+                .hint(format!("envbox unpause {name}")));
+            }
             return self.already_running(running, name, attach);
         }
         let record = found.record.ok_or_else(|| super::no_such_container(name))?;

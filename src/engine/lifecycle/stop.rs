@@ -1,10 +1,10 @@
 //! `stop`, `kill`, `restart` and `wait`: what is asked of a container that
 //! runs, by way of its monitor. Nothing here waits for a fixed time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
-use crate::monitor::{Exit, Stop, Waited};
+use crate::monitor::{Control, Exit, Stop, Waited};
 
 use super::super::Engine;
 use super::super::containers::KILLED;
@@ -28,6 +28,24 @@ pub struct StopOptions {
     pub timeout: Option<i64>,
 }
 
+/// What a container that was asked to end is waited for by.
+pub(super) struct StopRequest {
+    /// None if its monitor is about to go, or has gone.
+    control: Option<Control>,
+    /// When it is killed, if ever.
+    deadline: Option<Instant>,
+    stop: Stop,
+}
+
+/// Whether a container has ended that was asked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stopped {
+    /// It has.
+    Yes,
+    /// It ended by itself before the word came, and is to be started again.
+    Restarts,
+}
+
 impl Engine {
     /// Stops the container `name`: its signal first, SIGKILL when its time is
     /// up. Returns as soon as it has ended; one that does not run is success.
@@ -43,28 +61,60 @@ impl Engine {
         loop {
             let found = self.find_container(name)?;
             let Some(running) = &found.running else { return self.check_ended(&found) };
-            let Some(control) = running::connect(&self.settings.store.run, &found.id)? else {
-                return running::wait_until_gone(&self.settings.store.run, &found.id);
-            };
-            let signal = options.signal.unwrap_or_else(|| running.stop_signal());
-            let seconds = options.timeout.or(running.stop_timeout).unwrap_or(TIMEOUT);
-            let limit = u64::try_from(seconds).ok().map(Duration::from_secs);
+            let request = self.request_stop(running, options, stop)?;
+            if self.see_stop(running, request)? == Stopped::Yes {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Asks a container that runs to end, without waiting for it.
+    ///
+    /// # Errors
+    /// Those of its monitor's socket.
+    pub(super) fn request_stop(
+        &self,
+        running: &Running,
+        options: &StopOptions,
+        stop: Stop,
+    ) -> Result<StopRequest> {
+        let control = running::connect(&self.settings.store.run, &running.id)?;
+        let signal = options.signal.unwrap_or_else(|| running.stop_signal());
+        let seconds = options.timeout.or(running.stop_timeout).unwrap_or(TIMEOUT);
+        let limit = u64::try_from(seconds).ok().map(Duration::from_secs);
+        if let Some(control) = &control {
             self.tell_of_signal(running, signal);
             control.signal(signal.number(), Some(stop));
-            let mut waited = control.wait(limit)?;
-            if waited == Waited::TimedOut {
-                self.tell_of_signal(running, Signal::KILL);
-                control.signal(Signal::KILL.number(), Some(stop));
-                waited = control.wait(None)?;
-            }
-            if matches!(waited, Waited::Ended(Exit { restarts: true, .. })) {
-                // It ended by itself, before the word came.
-                continue;
-            }
-            self.see_end(&found, waited)?;
-            self.tell(running, "stop");
-            return Ok(());
         }
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        Ok(StopRequest { control, deadline, stop })
+    }
+
+    /// Waits for one that was asked to end, and kills it when its time is up.
+    ///
+    /// # Errors
+    /// Those of its monitor's socket.
+    pub(super) fn see_stop(&self, running: &Running, request: StopRequest) -> Result<Stopped> {
+        let Some(control) = request.control else {
+            running::wait_until_gone(&self.settings.store.run, &running.id)?;
+            return Ok(Stopped::Yes);
+        };
+        let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
+        let mut waited = control.wait(request.deadline.map(left))?;
+        if waited == Waited::TimedOut {
+            self.tell_of_signal(running, Signal::KILL);
+            control.signal(Signal::KILL.number(), Some(request.stop));
+            waited = control.wait(None)?;
+        }
+        match waited {
+            Waited::Ended(Exit { restarts: true, .. }) => return Ok(Stopped::Restarts),
+            Waited::Ended(_) => {}
+            Waited::TimedOut | Waited::Lost => {
+                running::wait_until_gone(&self.settings.store.run, &running.id)?;
+            }
+        }
+        self.tell(running, "stop");
+        Ok(Stopped::Yes)
     }
 
     /// Sends `signal` to the container `name`; SIGKILL returns when it has
@@ -73,6 +123,7 @@ impl Engine {
     /// # Errors
     /// `NotFound`; `InUse` if it does not run.
     pub fn kill(&self, name: &str, signal: Signal) -> Result<()> {
+        let mut was_asked = false;
         loop {
             let found = self.find_container(name)?;
             let control = match &found.running {
@@ -80,6 +131,10 @@ impl Engine {
                 None => None,
             };
             let (Some(running), Some(control)) = (&found.running, control) else {
+                if was_asked {
+                    // It was heard in time to keep it from being started again.
+                    return running::wait_until_gone(&self.settings.store.run, &found.id);
+                }
                 return Err(self.not_running(&found, name));
             };
             let ends = signal == running.stop_signal()
@@ -91,6 +146,7 @@ impl Engine {
             }
             let waited = control.wait(None)?;
             if matches!(waited, Waited::Ended(Exit { restarts: true, .. })) {
+                was_asked = true;
                 continue;
             }
             return self.see_end(&found, waited).map(drop);

@@ -50,14 +50,42 @@ impl ProcessId {
         let start = stat.as_deref().and_then(start_of);
         Ok(start.map(|start| Self { pid, start }))
     }
+
+    /// Whether it has ended or is about to. The first process of a PID
+    /// namespace takes long for that: it ends when all others in there have
+    /// been reaped (pid_namespaces(7)).
+    ///
+    /// # Errors
+    /// Those of reading `/proc`.
+    pub fn is_ending(self) -> Result<bool> {
+        let tasks = PathBuf::from(format!("/proc/{}/task", self.pid));
+        for task in fs::absent_is_none(fs::list(&tasks))?.unwrap_or_default() {
+            match fs::read_optional(&tasks.join(task).join("stat")) {
+                Ok(Some(stat)) if field(&stat, 9).is_some_and(|flags| flags & EXITING == 0) => {
+                    return Ok(false);
+                }
+                Ok(_) => {}
+                Err(error) if is_gone(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
 }
 
-/// Field 22 of a line of proc_pid_stat(5). The second, a name in parentheses,
-/// may hold anything.
+/// `PF_EXITING` of the kernel's include/linux/sched.h.
+const EXITING: u64 = 4;
+
 fn start_of(stat: &[u8]) -> Option<u64> {
+    field(stat, 22)
+}
+
+/// A number in a line of proc_pid_stat(5). The second field, a name in
+/// parentheses, may hold anything; it and the one after are no numbers.
+fn field(stat: &[u8], number: usize) -> Option<u64> {
     let stat = String::from_utf8_lossy(stat);
     let (_, fields) = stat.rsplit_once(')')?;
-    fields.split_ascii_whitespace().nth(19)?.parse().ok()
+    fields.split_ascii_whitespace().nth(number - 3)?.parse().ok()
 }
 
 /// True if looking at a file of `/proc/PID` failed since the process has ended,

@@ -1,13 +1,19 @@
 //! Containers that live: made, started, stopped, removed, and killed from any
 //! side.
 
+mod boot;
 mod detach;
+mod health;
 mod kill;
 mod list;
+mod oom;
+mod pause;
+mod restart;
 mod start;
 mod stop;
 
-use crate::harness::{Output, Room};
+use crate::harness::process::eventually;
+use crate::harness::{Output, Room, skip};
 
 /// A program that runs until it is told to end, and obeys: it prints `ready`
 /// when it does.
@@ -101,4 +107,73 @@ fn parent(process: nix::unistd::Pid) -> nix::unistd::Pid {
 #[track_caller]
 fn quietly(room: &Room, words: &[&str]) -> Output {
     room.envbox(words).succeeds().quietly()
+}
+
+/// The monitor of a container, as soon as that runs.
+#[track_caller]
+fn monitor(room: &Room, id: &str) -> nix::unistd::Pid {
+    let path = room.path().join("run/containers").join(format!("{id}.json"));
+    let mut found = None;
+    eventually("it runs", || {
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let last = text.lines().last().and_then(|line| serde_json::from_str(line).ok());
+        let pid = last.and_then(|last: serde_json::Value| last["pid"].as_i64());
+        let stat = pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok());
+        let rest = stat.as_deref().and_then(|stat| stat.rsplit_once(") "));
+        found = rest.and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok());
+        found.is_some()
+    });
+    nix::unistd::Pid::from_raw(found.unwrap())
+}
+
+/// Whether a process has ended, even if nobody has reaped it yet.
+fn ended(process: nix::unistd::Pid) -> bool {
+    ['X', 'Z'].contains(&crate::harness::process::state(process))
+}
+
+/// Kills a monitor, as the end of the host does.
+fn lose(monitor: nix::unistd::Pid) {
+    nix::sys::signal::kill(monitor, nix::sys::signal::Signal::SIGKILL).unwrap();
+    eventually("it has gone", || ended(monitor));
+}
+
+/// One line that `inspect` tells of a container.
+#[track_caller]
+fn told(room: &Room, name: &str, format: &str) -> String {
+    quietly(room, &["inspect", "--format", format, name]).stdout().trim_end().to_owned()
+}
+
+/// The actions of a container's events so far, without those that some text is
+/// in.
+fn actions(room: &Room, name: &str, but: &str) -> Vec<String> {
+    let filter = format!("container={name}");
+    let words = ["events", "--since", "1h", "--until", "0s", "--format", "{{.Action}}"];
+    let text = quietly(room, &[&words[..], &["--filter", &filter]].concat()).stdout();
+    text.lines().filter(|action| but.is_empty() || !action.contains(but)).map(Into::into).collect()
+}
+
+/// A folder `data` that containers of [`SHARED`] and the test see.
+fn data(room: &Room) -> std::path::PathBuf {
+    let data = room.work().join("data");
+    if !data.exists() {
+        std::fs::create_dir(&data).unwrap();
+        room.give(&data);
+    }
+    data
+}
+
+/// Has the folder of [`data`] at `/data`.
+const SHARED: [&str; 2] = ["-v", "./data:/data"];
+
+/// Whether this room's user has cgroups here; skips the test if not.
+fn has_groups(room: &Room) -> bool {
+    base(room);
+    let output = room.envbox(&["run", "--rm", "--pids-limit", "100", "base", "true"]);
+    let reason = output.stderr();
+    if reason.contains("there are no cgroups") || reason.contains("no cgroup controller") {
+        skip(reason.lines().next().unwrap_or_default());
+        return false;
+    }
+    output.succeeds();
+    true
 }
