@@ -7,6 +7,7 @@ use super::annotation::Annotation;
 use super::device::DeviceOption;
 use super::dns::{NameServer, ResolverOption, SearchDomain};
 use super::extra_host::ExtraHost;
+use super::gpus::GpuOption;
 use super::hostname::Hostname;
 use super::namespace::{IpcMode, UtsMode};
 use super::network::NetworkMode;
@@ -40,6 +41,8 @@ pub struct IsolationOptions {
     pub uts: UtsMode,
     /// `--device`.
     pub devices: Vec<DeviceOption>,
+    /// `--gpus`.
+    pub gpus: Vec<GpuOption>,
     /// `--privileged`.
     pub privileged: bool,
 }
@@ -95,6 +98,7 @@ keep_as_text!(
     Annotation,
     DeviceOption,
     ExtraHost,
+    GpuOption,
     IpcMode,
     NameServer,
     Principal,
@@ -128,7 +132,8 @@ mod tests {
             sysctls: vec!["net/ipv4/conf/a.b/mtu=9".parse().unwrap()],
             ipc: IpcMode::None,
             uts: UtsMode::Host,
-            devices: vec!["/dev/fuse:/dev/x:rw".parse().unwrap()],
+            devices: vec!["/dev/fuse:/dev/x:rw".parse().unwrap(), "a.b/c=d".parse().unwrap()],
+            gpus: vec!["\"device=0,1\"".parse().unwrap()],
             privileged: true,
         };
         let json = serde_json::to_string(&all).unwrap();
