@@ -159,3 +159,80 @@ pub(super) fn parse(text: &[u8]) -> Result<CdiFile> {
     }
     Ok(CdiFile { devices, shared: container_edits })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The form in which nvidia-ctk writes.
+    const NVIDIA: &str = "---
+cdiVersion: 0.5.0
+containerEdits:
+  deviceNodes:
+  - path: /dev/nvidiactl
+    major: 195
+    minor: 255
+    fileMode: 438
+    permissions: rwm
+    uid: 0
+  env:
+  - NVIDIA_VISIBLE_DEVICES=void
+  hooks:
+  - args:
+    - nvidia-cdi-hook
+    - create-symlinks
+    - --link
+    - libcuda.so.1::/usr/lib/x86_64-linux-gnu/libcuda.so
+    env:
+    - NVIDIA_CTK_DEBUG=false
+    hookName: createContainer
+    path: /usr/bin/nvidia-cdi-hook
+  mounts:
+  - containerPath: /run/nvidia-persistenced/socket
+    hostPath: /run/nvidia-persistenced/socket
+    options:
+    - ro
+    - noexec
+devices:
+- containerEdits:
+    deviceNodes:
+    - path: /dev/nvidia0
+  name: \"0\"
+- containerEdits: {}
+  name: all
+kind: nvidia.com/gpu
+";
+
+    #[test]
+    fn reads_what_nvidia_writes() {
+        let file = parse(NVIDIA.as_bytes()).unwrap();
+        let names: Vec<String> = file.devices.iter().map(|(name, _)| name.to_string()).collect();
+        assert_eq!(names, ["nvidia.com/gpu=0", "nvidia.com/gpu=all"]);
+        let node = &file.shared.device_nodes[0];
+        assert_eq!((node.file_mode, node.uid, node.gid), (Some(0o666), Some(0), None));
+        assert_eq!(file.shared.hooks[0].args[2], "--link");
+        assert_eq!(file.shared.mounts[0].options, ["ro", "noexec"]);
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        let minimal = "{cdiVersion: 1.0.0, kind: a/b, devices: [{name: x}]}";
+        assert!(parse(minimal.as_bytes()).is_ok());
+        for (old, new) in [
+            ("1.0.0", "2.0.0"),
+            ("a/b", "a"),
+            ("x}", "-}"),
+            ("{name: x}", ""),
+            ("{name: x}", "{name: x}, {name: x}"),
+            ("{name: x}", "{name: x, colour: red}"),
+            ("{name: x}", "{name: x, containerEdits: {devices: []}}"),
+            ("kind: a/b", "kind: a/b, kind: a/c"),
+            ("{cdi", "{: cdi"),
+        ] {
+            let text = minimal.replacen(old, new, 1);
+            assert!(parse(text.as_bytes()).is_err(), "{text}");
+        }
+        assert!(parse(b"\xff").is_err());
+        assert!(parse(b"").is_err());
+    }
+}
