@@ -9,8 +9,8 @@ use crate::fs::{self, Rootfs};
 use crate::id::ContainerId;
 use crate::runtime::join::{Doors, Target};
 use crate::runtime::spec::{
-    Access, Links, MountSource, MountSpec, NetworkNamespace, ProcessSpec, Propagation, RlimitSpec,
-    RuntimeSpec, SeccompSpec, SysctlSpec,
+    Access, HooksSpec, Links, MountSource, MountSpec, NetworkNamespace, ProcessSpec, Propagation,
+    Restrictions, RlimitSpec, RuntimeSpec, SeccompSpec, SysctlSpec,
 };
 
 use super::options::dns::resolv_conf;
@@ -21,7 +21,7 @@ use super::options::security::SeccompOption;
 use super::options::user::ResolvedUser;
 use super::request::{ContainerRequest, Limit, MountRequest};
 use super::volumes::AttachedVolumes;
-use super::{Host, Settings, devices, fallback, neighbors, users};
+use super::{Host, Settings, cdi, devices, fallback, neighbors, users};
 
 /// docker's `PATH` where an image sets none.
 pub(super) const DEFAULT_PATH: &str =
@@ -95,7 +95,8 @@ pub(super) fn spec(
     let paths =
         |list: &[&str]| if masked { list.iter().map(PathBuf::from).collect() } else { Vec::new() };
     let (network, ipc, pid) = neighbors::namespaces(request, around.doors);
-    Ok(RuntimeSpec {
+    let mut spec = RuntimeSpec {
+        hooks: HooksSpec::default(),
         mounts: mounts(request, around, &hostname)?,
         hostname: (isolation.uts == UtsMode::Private).then_some(hostname),
         domain: isolation.domain.as_ref().map(|domain| domain.as_str().to_owned()),
@@ -129,7 +130,9 @@ pub(super) fn spec(
             personality_32bit: around.is_32bit,
             keep_descriptors: request.keep_descriptors.clone(),
         },
-    })
+    };
+    cdi::apply(isolation, around, &mut spec)?;
+    Ok(spec)
 }
 
 /// Puts the user into the groups of `--group-add`.
@@ -267,6 +270,7 @@ fn name_files(
                 propagation: Propagation::RPrivate,
                 owner: None,
                 links: Links::Refuse,
+                restrictions: Restrictions::default(),
             },
             target: Path::new("/etc").join(name),
             access: Access::Writable,
@@ -358,6 +362,7 @@ fn user_mount(request: &MountRequest, around: &Surroundings<'_>) -> Result<Mount
                     propagation: propagation(bind.propagation),
                     owner: request.owner,
                     links: request.links,
+                    restrictions: Restrictions::default(),
                 },
                 target,
                 access,

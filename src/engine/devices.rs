@@ -1,5 +1,5 @@
 //! The devices of the host that a container is given: those that `--device`
-//! names, and with `--privileged` all of `/dev`. It looks, and opens none.
+//! names by their paths, and with `--privileged` all of `/dev`. It looks, and opens none.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::runtime::idmap::UserNamespace;
 use crate::runtime::source::DEVICES;
 use crate::runtime::spec::DeviceSpec;
 
-use super::options::device::DeviceOption;
+use super::options::device::{DeviceOption, NodeOption};
 use super::options::isolation::IsolationOptions;
 
 /// Names in `/dev` that are a container's own, or no device of the machine's
@@ -33,6 +33,7 @@ pub(super) fn find(
         }
     }
     for option in &options.devices {
+        let DeviceOption::Node(option) = option else { continue };
         let mut named = Vec::new();
         add(option, &mut named)?;
         // One that is named stands before all the others.
@@ -42,8 +43,8 @@ pub(super) fn find(
     Ok(devices)
 }
 
-fn add(option: &DeviceOption, devices: &mut Vec<DeviceSpec>) -> Result<()> {
-    let DeviceOption { source, target } = option;
+fn add(option: &NodeOption, devices: &mut Vec<DeviceSpec>) -> Result<()> {
+    let NodeOption { source, target } = option;
     let message =
         format!("error gathering device information while adding custom device {source:?}");
     let Some(found) = fs::metadata(source)? else {
@@ -51,7 +52,7 @@ fn add(option: &DeviceOption, devices: &mut Vec<DeviceSpec>) -> Result<()> {
             .hint("list what there is: ls -l /dev"));
     };
     if found.kind.is_device() {
-        devices.push(DeviceSpec { source: source.clone(), target: target.clone() });
+        devices.push(DeviceSpec::new(source, target));
         return Ok(());
     }
     let before = devices.len();
@@ -82,7 +83,7 @@ fn collect(folder: &Path, target: &Path, devices: &mut Vec<DeviceSpec>) -> Resul
                 Err(error) if error.kind() == Kind::Denied => {}
                 other => other?,
             },
-            Some(kind) if kind.is_device() => devices.push(DeviceSpec { source, target }),
+            Some(kind) if kind.is_device() => devices.push(DeviceSpec::new(&source, &target)),
             _ => {}
         }
     }
@@ -105,7 +106,7 @@ mod tests {
     #[test]
     fn a_device_is_found_and_nothing_else_is_one() {
         let find = |text: &str| find(&options(text), UserNamespace::Inherited);
-        let one = DeviceSpec { source: "/dev/null".into(), target: "/dev/x".into() };
+        let one = DeviceSpec::new("/dev/null", "/dev/x");
         assert_eq!(find("/dev/null:/dev/x").unwrap(), [one]);
         assert!(find("/etc/passwd").unwrap_err().chain().ends_with("not a device node"));
         assert!(find("/etc").unwrap_err().chain().ends_with("not a device node"));

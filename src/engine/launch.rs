@@ -22,6 +22,7 @@ use crate::store::{ImageRecord, VolumeHolder};
 
 use super::Engine;
 use super::bundle::{self, Surroundings};
+use super::cdi;
 use super::lifecycle::{Attach, Keeping, Life, LifecycleOptions, Place};
 use super::request::ContainerRequest;
 use super::running::{Running, RunningFile};
@@ -196,10 +197,11 @@ impl Engine {
         };
         let spec = bundle::spec(request, &rootfs, &around)?;
         drop(rootfs);
+        let anchor = cdi::anchor(&spec).unwrap_or_else(|| self.settings.store.root.clone());
         let environment = Environment {
             user_namespace: host.user_namespace,
             id_map: host.id_map,
-            anchor: &self.settings.store.root,
+            anchor: &anchor,
             group: keeping.group.as_ref(),
             doors: &doors,
         };

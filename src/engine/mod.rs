@@ -4,6 +4,7 @@
 
 mod attach;
 mod bundle;
+mod cdi;
 mod changes;
 mod containers;
 mod copy;

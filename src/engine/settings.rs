@@ -42,6 +42,14 @@ impl Settings {
         self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// Where CDI files lie, the strongest folder last: `ENVBOX_CDI_SPEC_DIRS`,
+    /// with colons between, or docker's `cdi-spec-dirs`.
+    pub(super) fn cdi_folders(&self) -> Vec<PathBuf> {
+        let list = self.variable("ENVBOX_CDI_SPEC_DIRS").unwrap_or("/etc/cdi:/var/run/cdi");
+        let named = list.split(':').filter(|folder| !folder.is_empty());
+        named.map(|folder| self.absolute(Path::new(folder))).collect()
+    }
+
     /// True if the caller is root.
     pub fn is_root(&self) -> bool {
         self.caller.uid == 0

@@ -26,6 +26,7 @@ pub mod cgroup;
 pub mod channel;
 pub mod credentials;
 pub mod exec;
+pub mod hook;
 pub mod idmap;
 pub mod join;
 mod overlay;

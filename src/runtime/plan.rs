@@ -14,13 +14,14 @@ use super::capability::CapabilitySet;
 use super::cgroup::Cgroup;
 use super::credentials::Credentials;
 use super::exec::{self, Program, Role};
+use super::hook::Hook;
 use super::idmap::{IdMap, UserNamespace};
 use super::join::{self, Doors};
 use super::seccomp::{self, CHOWN_SYSCALLS, KernelVersion, Overrides, Subject};
 use super::source::{self, BindOptions};
 use super::spec::{
     Access, DeviceSpec, IpcNamespace, Links, MountSource, MountSpec, NetworkNamespace,
-    PidNamespace, ProcessSpec, Propagation, RuntimeSpec, SeccompSpec,
+    NodeAttributes, PidNamespace, ProcessSpec, Propagation, Restrictions, RuntimeSpec, SeccompSpec,
 };
 use super::step::{Attachable, Place, Step};
 use super::terminal::Console;
@@ -89,6 +90,9 @@ pub fn plan(spec: &RuntimeSpec, rootfs: OwnedFd, environment: &Environment<'_>) 
         unmapped.extend(mount_steps(mount, (spec, environment), &mut steps)?);
     }
     more_devices(spec, environment.user_namespace, &mut steps)?;
+    for hook in &spec.hooks.create_container {
+        steps.push(Step::Hook(Hook::new(hook, &spec.hooks)));
+    }
     steps.extend(spec.readonly_paths.iter().cloned().map(Step::ReadOnly));
     steps.extend(spec.masked_paths.iter().cloned().map(Step::Mask));
     steps.push(Step::WorkingDirectory(spec.process.cwd.clone()));
@@ -183,13 +187,14 @@ fn mount_steps(
             let tmpfs = source::tmpfs(&options)?;
             steps.push(attach(Attachable::Ready(tmpfs), target, Place::Directory));
         }
-        MountSource::Bind { path, recursive, propagation, owner, links } => {
+        MountSource::Bind { path, recursive, propagation, owner, links, restrictions } => {
             let options = BindOptions {
                 recursive: *recursive,
                 access: mount.access,
                 propagation: *propagation,
                 owner: *owner,
                 links: *links,
+                restrictions: *restrictions,
                 user_namespace: environment.user_namespace,
             };
             let bound = source::bind(path, options)?;
@@ -277,6 +282,7 @@ fn host_ipc(user_namespace: UserNamespace) -> BindOptions {
         propagation: Propagation::RPrivate,
         owner: None,
         links: Links::Follow,
+        restrictions: Restrictions::default(),
         user_namespace,
     }
 }
@@ -305,7 +311,13 @@ fn more_devices(
 fn device_metadata(device: &DeviceSpec) -> Result<fs::Metadata> {
     let path = &device.source;
     let found = fs::metadata(path)?.filter(|found| found.kind.is_device());
-    found.ok_or_else(|| Error::invalid(format!("{} is not a device node", path.display())))
+    let mut found =
+        found.ok_or_else(|| Error::invalid(format!("{} is not a device node", path.display())))?;
+    let NodeAttributes { uid, gid, mode } = device.attributes;
+    found.uid = uid.unwrap_or(found.uid);
+    found.gid = gid.unwrap_or(found.gid);
+    found.mode = mode.unwrap_or(found.mode);
+    Ok(found)
 }
 
 /// What makes a process no more than `process` may be. `may_set_groups` is

@@ -21,11 +21,13 @@ use rustix::mount::{
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::mount::Mount;
-use crate::sys::mount::{MountAttributes, NO_DEVICES, READ_ONLY, set_attributes};
+use crate::sys::mount::{
+    MountAttributes, NO_DEVICES, NO_PROGRAMS, NO_SET_ID, READ_ONLY, set_attributes,
+};
 
 use super::idmap::{self, UserNamespace};
 use super::overlay;
-use super::spec::{Access, HostOwner, Links, Propagation};
+use super::spec::{Access, HostOwner, Links, Propagation, Restrictions};
 use super::step::c_string;
 
 /// Device nodes of a minimal `/dev`: name, major, minor (devices.txt of the
@@ -115,6 +117,17 @@ fn set_read_only(tree: BorrowedFd<'_>, path: &Path, access: Access) -> Result<()
     set_attributes(tree, &attributes).map_err(|error| Error::io("make read-only", path, error))
 }
 
+fn restrict(tree: BorrowedFd<'_>, path: &Path, restrictions: Restrictions) -> Result<()> {
+    let Restrictions { no_suid, no_devices, no_exec } = restrictions;
+    let set = [(no_suid, NO_SET_ID), (no_devices, NO_DEVICES), (no_exec, NO_PROGRAMS)];
+    let set = set.iter().filter(|(on, _)| *on).fold(0, |all, (_, flag)| all | flag);
+    if set == 0 {
+        return Ok(());
+    }
+    let attributes = MountAttributes { set, recursive: true, ..MountAttributes::default() };
+    set_attributes(tree, &attributes).map_err(|error| Error::io("restrict", path, error))
+}
+
 /// Sets `nodev` on a tree of the host's. In a user namespace the caller may
 /// open there what they may open outside, and make no node.
 fn refuse_devices(tree: BorrowedFd<'_>, path: &Path, user_namespace: UserNamespace) -> Result<()> {
@@ -139,6 +152,8 @@ pub struct BindOptions {
     pub owner: Option<HostOwner>,
     /// What a symbolic link at the path means.
     pub links: Links,
+    /// What its files are not good for.
+    pub restrictions: Restrictions,
     /// Who sees to it that no device is opened.
     pub user_namespace: UserNamespace,
 }
@@ -171,6 +186,7 @@ pub fn bind(path: &Path, options: BindOptions) -> Result<Bound> {
         None => true,
     };
     set_read_only(tree.as_fd(), path, options.access)?;
+    restrict(tree.as_fd(), path, options.restrictions)?;
     let (propagation, recursive) = match options.propagation {
         Propagation::Private => (libc::MS_PRIVATE, false),
         Propagation::RPrivate => (libc::MS_PRIVATE, true),

@@ -28,6 +28,9 @@ pub struct RuntimeSpec {
     pub sysctls: Vec<SysctlSpec>,
     /// Device nodes beside those of every container.
     pub devices: Vec<DeviceSpec>,
+    /// What else is done before the program starts.
+    #[serde(default)]
+    pub hooks: HooksSpec,
     /// Whether the root is mounted read-only.
     pub read_only_root: bool,
     /// What is mounted into the rootfs, in this order.
@@ -99,6 +102,56 @@ pub struct DeviceSpec {
     pub source: PathBuf,
     /// Where, as the container sees it.
     pub target: PathBuf,
+    /// What is not to be as it is on the host; a node of the host's own, which
+    /// is all that a user namespace can have, stays as it is.
+    #[serde(default)]
+    pub attributes: NodeAttributes,
+}
+
+impl DeviceSpec {
+    /// A node as it is on the host.
+    pub fn new(source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> Self {
+        let attributes = NodeAttributes::default();
+        Self { source: source.into(), target: target.into(), attributes }
+    }
+}
+
+/// Owner and mode of a device node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeAttributes {
+    /// User ID.
+    pub uid: Option<u32>,
+    /// Group ID.
+    pub gid: Option<u32>,
+    /// Permission bits.
+    pub mode: Option<u32>,
+}
+
+/// A program of the host's that sees the container before its own program
+/// starts: a createContainer hook (runtime spec, config.md, "POSIX-platform
+/// Hooks"). It runs in the container's namespaces, the host's files still in
+/// sight, with all the privileges that the container is made with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookSpec {
+    /// The program, absolute, on the host.
+    pub path: PathBuf,
+    /// Its arguments, beginning with its name.
+    pub args: Vec<String>,
+    /// Its environment in full: `NAME=value`.
+    pub env: Vec<String>,
+    /// Seconds that it may take.
+    pub timeout: Option<u64>,
+}
+
+/// Hooks, and what they find.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HooksSpec {
+    /// In this order.
+    pub create_container: Vec<HookSpec>,
+    /// The bundle's directory, which is where they start.
+    pub bundle: PathBuf,
+    /// What each reads: the container's state as JSON.
+    pub state: String,
 }
 
 /// One mount.
@@ -141,6 +194,9 @@ pub enum MountSource {
         owner: Option<HostOwner>,
         /// What a symbolic link at the very path means.
         links: Links,
+        /// What its files are not good for.
+        #[serde(default)]
+        restrictions: Restrictions,
     },
     /// An empty file system in memory.
     Tmpfs {
@@ -157,6 +213,17 @@ pub enum MountSource {
         /// Size of `/dev/shm` in bytes.
         shm_size: u64,
     },
+}
+
+/// What the files of a mount are not good for (mount(8)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restrictions {
+    /// `nosuid`.
+    pub no_suid: bool,
+    /// `nodev`.
+    pub no_devices: bool,
+    /// `noexec`.
+    pub no_exec: bool,
 }
 
 /// What a symbolic link at the end of a mount's source means.

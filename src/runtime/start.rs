@@ -12,6 +12,7 @@ use crate::sys::socket;
 
 use super::channel::{self, Report};
 use super::exec::Program;
+use super::hook;
 use super::join::{receive_birth, send_birth};
 use super::plan::Plan;
 use super::step::{Place, Progress, Step};
@@ -212,6 +213,7 @@ fn explain_step(steps: &[Step], number: u32, errno: i32) -> Error {
         Some(Step::OomScore(_)) if errno == libc::EACCES => {
             error.hint("only a privileged user can lower it: take a higher number, or none")
         }
+        Some(Step::Hook(_)) => hook::explain(error, errno),
         Some(Step::Limit { .. }) => {
             error.hint("only a privileged user can raise a hard limit; ask for less, or for none")
         }

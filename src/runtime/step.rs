@@ -24,6 +24,7 @@ use crate::sys::process::{self, Namespaces, exit_now};
 
 use super::cgroup::Entrance;
 use super::credentials::Credentials;
+use super::hook::Hook;
 use super::spec::{Access, SysctlSpec};
 use super::terminal::Console;
 use super::{channel, source, sysctl, terminal};
@@ -86,6 +87,8 @@ pub enum Step {
         /// What has to be there, and is made if nothing is.
         place: Place,
     },
+    /// Let a program of the host's do its part.
+    Hook(Hook),
     /// Cover a path.
     Mask(PathBuf),
     /// Make a path read-only.
@@ -220,6 +223,7 @@ impl Step {
                 let target = target.map_err(|error| errno_of_chain(&error))?;
                 mount.attach(target.as_fd(), &mut progress.devices)
             }
+            Self::Hook(hook) => hook.run().map_err(|error| errno_of(&error)),
             Self::Mask(path) => mask(progress.rootfs()?, path),
             Self::ReadOnly(path) => make_read_only(progress.rootfs()?, path),
             Self::WorkingDirectory(path) => enter_directory(progress.rootfs()?.ensure_dir(path)),
@@ -282,6 +286,7 @@ impl fmt::Display for Step {
             Self::Attach { mount, target, .. } => {
                 write!(f, "mount {mount} at {} in the container", target.display())
             }
+            Self::Hook(hook) => write!(f, "run the hook {hook}"),
             Self::Mask(path) => write!(f, "mask {}", path.display()),
             Self::ReadOnly(path) => write!(f, "make {} read-only", path.display()),
             Self::WorkingDirectory(path) | Self::EnterDirectory(path) => {

@@ -24,6 +24,12 @@ pub const READ_ONLY: u64 = libc::MOUNT_ATTR_RDONLY;
 /// Refuses to open device nodes.
 pub const NO_DEVICES: u64 = libc::MOUNT_ATTR_NODEV;
 
+/// Ignores set-user-ID and file capabilities.
+pub const NO_SET_ID: u64 = libc::MOUNT_ATTR_NOSUID;
+
+/// Refuses to execute programs.
+pub const NO_PROGRAMS: u64 = libc::MOUNT_ATTR_NOEXEC;
+
 /// `struct mount_attr` of linux/mount.h.
 #[repr(C)]
 struct RawAttributes {

@@ -7,6 +7,7 @@ use crate::engine::options::annotation::Annotation;
 use crate::engine::options::device::DeviceOption;
 use crate::engine::options::dns::{NameServer, ResolverOption, SearchDomain};
 use crate::engine::options::extra_host::ExtraHost;
+use crate::engine::options::gpus::GpuOption;
 use crate::engine::options::hostname::Hostname;
 use crate::engine::options::isolation::IsolationOptions;
 use crate::engine::options::namespace::{IpcMode, PidMode, UsernsMode, UtsMode};
@@ -23,7 +24,7 @@ pub(in crate::cli) struct Isolation {
     /// Note something of the container
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub annotation: Vec<Annotation>,
-    /// Add a device of the host: HOST[:CONTAINER][:rwm]
+    /// Add a device of the host: HOST[:CONTAINER][:rwm] or a CDI name
     #[arg(long, value_name = "DEVICE")]
     pub device: Vec<DeviceOption>,
     /// Ask this name server
@@ -38,6 +39,9 @@ pub(in crate::cli) struct Isolation {
     /// The NIS domain name inside
     #[arg(long, value_name = "NAME")]
     pub domainname: Option<Hostname>,
+    /// Add GPUs by CDI: all, a number, or '"device=0,1"'
+    #[arg(long, value_name = "GPUS")]
+    pub gpus: Vec<GpuOption>,
     /// Add the command to this group: NAME|GID
     #[arg(long, value_name = "GROUP")]
     pub group_add: Vec<Principal>,
@@ -101,6 +105,7 @@ impl Isolation {
             network_of: None,
             uts: self.uts.unwrap_or_default(),
             devices: self.device,
+            gpus: self.gpus,
             privileged: self.privileged,
         }
     }

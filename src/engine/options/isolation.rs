@@ -7,6 +7,7 @@ use super::annotation::Annotation;
 use super::device::DeviceOption;
 use super::dns::{NameServer, ResolverOption, SearchDomain};
 use super::extra_host::ExtraHost;
+use super::gpus::GpuOption;
 use super::hostname::Hostname;
 use super::namespace::{IpcMode, Neighbor, PidMode, UtsMode};
 use super::network::NetworkMode;
@@ -44,6 +45,8 @@ pub struct IsolationOptions {
     pub uts: UtsMode,
     /// `--device`.
     pub devices: Vec<DeviceOption>,
+    /// `--gpus`.
+    pub gpus: Vec<GpuOption>,
     /// `--privileged`.
     pub privileged: bool,
 }
@@ -124,6 +127,7 @@ keep_as_text!(
     Annotation,
     DeviceOption,
     ExtraHost,
+    GpuOption,
     IpcMode,
     NameServer,
     Neighbor,
@@ -161,7 +165,8 @@ mod tests {
             pid: PidMode::Container(Neighbor::new("x")),
             network_of: Some(Neighbor::new("y")),
             uts: UtsMode::Host,
-            devices: vec!["/dev/fuse:/dev/x:rw".parse().unwrap()],
+            devices: vec!["/dev/fuse:/dev/x:rw".parse().unwrap(), "a.b/c=d".parse().unwrap()],
+            gpus: vec!["\"device=0,1\"".parse().unwrap()],
             privileged: true,
         };
         let json = serde_json::to_string(&all).unwrap();

@@ -7,10 +7,12 @@
 //! names the nearest right form.
 
 pub mod annotation;
+pub mod cdi;
 pub mod device;
 pub mod dns;
 pub mod environment;
 pub mod extra_host;
+pub mod gpus;
 pub mod health;
 pub mod hostname;
 pub mod isolation;

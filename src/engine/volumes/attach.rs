@@ -16,7 +16,7 @@ use crate::error::{Context, Error, Result};
 use crate::fs::{Dir, Rootfs, Timestamp};
 use crate::id::VolumeName;
 use crate::oci::NameSet;
-use crate::runtime::spec::{Access, Links, MountSource, Propagation};
+use crate::runtime::spec::{Access, Links, MountSource, Propagation, Restrictions};
 use crate::store::{Store, VolumeHolder, VolumeRecord, VolumeUse};
 
 use super::copy;
@@ -140,6 +140,7 @@ impl AttachedVolumes {
             propagation: Propagation::RPrivate,
             owner: None,
             links,
+            restrictions: Restrictions::default(),
         })
     }
 }

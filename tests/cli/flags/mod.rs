@@ -1,6 +1,7 @@
 //! The flags of `run` and `create` that open or close a container: one file a
 //! kind. What is refused is refused before anything runs.
 
+mod cdi;
 mod device;
 mod health;
 mod name;

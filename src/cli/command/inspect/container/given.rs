@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::engine::ContainerRequest;
-use crate::engine::options::device::DeviceOption;
+use crate::engine::options::device::{DeviceOption, NodeOption};
 use crate::engine::options::extra_host::ExtraHost;
+use crate::engine::options::gpus::{GpuOption, GpuSelection};
+use crate::engine::options::isolation::IsolationOptions;
 use crate::engine::options::namespace::{PidMode, UtsMode};
 use crate::runtime::cgroup::{Limit, NumberList, Resources};
 
@@ -38,6 +40,7 @@ pub(super) struct Given {
     cpuset_cpus: String,
     cpuset_mems: String,
     devices: Vec<Device>,
+    device_requests: Option<Vec<DeviceRequest>>,
     memory_reservation: u64,
     memory_swap: i64,
     pids_limit: Option<i64>,
@@ -49,6 +52,18 @@ struct Device {
     path_on_host: String,
     path_in_container: String,
     cgroup_permissions: &'static str,
+}
+
+/// docker's form of devices that somebody else knows: GPUs, and CDI names.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct DeviceRequest {
+    driver: String,
+    count: i64,
+    #[serde(rename = "DeviceIDs")]
+    device_ids: Option<Vec<String>>,
+    capabilities: Option<Vec<Vec<String>>>,
+    options: Option<BTreeMap<String, String>>,
 }
 
 impl Given {
@@ -78,7 +93,8 @@ impl Given {
             blkio_weight: limits.blkio_weight.unwrap_or(0),
             cpuset_cpus: numbers(&limits.cpuset_cpus),
             cpuset_mems: numbers(&limits.cpuset_mems),
-            devices: own.devices.iter().map(device).collect(),
+            devices: own.devices.iter().filter_map(device).collect(),
+            device_requests: Some(device_requests(own)).filter(|all| !all.is_empty()),
             memory_reservation: limits.memory_reservation.unwrap_or(0),
             memory_swap: memory_swap(limits),
             pids_limit: limits.pids_limit.as_ref().map(number),
@@ -99,11 +115,44 @@ fn extra_host(host: &ExtraHost) -> String {
     host.to_string().replacen('=', ":", 1)
 }
 
-fn device(option: &DeviceOption) -> Device {
-    Device {
-        path_on_host: option.source.display().to_string(),
-        path_in_container: option.target.display().to_string(),
+fn device(option: &DeviceOption) -> Option<Device> {
+    let DeviceOption::Node(NodeOption { source, target }) = option else { return None };
+    Some(Device {
+        path_on_host: source.display().to_string(),
+        path_in_container: target.display().to_string(),
         cgroup_permissions: "rwm",
+    })
+}
+
+/// docker's order: GPUs, then all CDI names as one.
+fn device_requests(own: &IsolationOptions) -> Vec<DeviceRequest> {
+    let name = |option: &DeviceOption| match option {
+        DeviceOption::Cdi(name) => Some(name.to_string()),
+        DeviceOption::Node(_) => None,
+    };
+    let names: Vec<String> = own.devices.iter().filter_map(name).collect();
+    let named = (!names.is_empty()).then_some(DeviceRequest {
+        driver: "cdi".to_owned(),
+        count: 0,
+        device_ids: Some(names),
+        capabilities: None,
+        options: None,
+    });
+    own.gpus.iter().map(gpus).chain(named).collect()
+}
+
+fn gpus(option: &GpuOption) -> DeviceRequest {
+    let (count, device_ids) = match &option.selection {
+        GpuSelection::All => (-1, None),
+        GpuSelection::Count(count) => (i64::from(*count), None),
+        GpuSelection::Devices(devices) => (0, Some(devices.clone())),
+    };
+    DeviceRequest {
+        driver: option.driver.clone().unwrap_or_default(),
+        count,
+        device_ids,
+        capabilities: Some(vec![option.capabilities.clone()]),
+        options: Some(BTreeMap::new()),
     }
 }
 
