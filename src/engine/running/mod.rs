@@ -172,7 +172,10 @@ impl RunningFile {
     pub(super) fn write_health(&self, health: &Health) -> Result<()> {
         let json = serde_json::to_vec(health)
             .map_err(|error| Error::internal("a container's health is no JSON").because(error))?;
-        fs::write_atomic(&self.folder.join(health_name(&self.id)), &json)
+        let [path, new] = health_paths(&self.folder, &self.id);
+        // Not `write_atomic`, whose file nobody would find after a kill.
+        fs::write_plain(&new, &json)?;
+        fs::rename(&new, &path)
     }
 
     /// Gives the claim up: the container has ended.
@@ -196,8 +199,9 @@ fn socket_name(id: &ContainerId) -> String {
     format!("{id}.sock")
 }
 
-fn health_name(id: &ContainerId) -> String {
-    format!("{id}.health")
+/// The file of a container's health, and the next one while it is written.
+fn health_paths(folder: &Path, id: &ContainerId) -> [PathBuf; 2] {
+    ["health", "health.new"].map(|ending| folder.join(format!("{id}.{ending}")))
 }
 
 /// The health of the running container `id`; `None` of one that is not checked.
@@ -205,14 +209,17 @@ fn health_name(id: &ContainerId) -> String {
 /// # Errors
 /// Those of the file.
 pub(super) fn health(run: &Path, id: &ContainerId) -> Result<Option<Health>> {
-    let bytes = fs::read_optional(&run.join(FOLDER).join(health_name(id)))?;
+    let [path, _] = health_paths(&run.join(FOLDER), id);
+    let bytes = fs::read_optional(&path)?;
     Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
 /// The socket first: without it nobody looks for the other.
 fn remove_files(folder: &Path, id: &ContainerId) -> Result<()> {
     fs::remove_file(&folder.join(socket_name(id)))?;
-    fs::remove_file(&folder.join(health_name(id)))?;
+    for path in health_paths(folder, id) {
+        fs::remove_file(&path)?;
+    }
     fs::remove_file(&json_path(folder, id))
 }
 

@@ -39,7 +39,7 @@ fn any_command(random: &mut Random) -> Vec<&'static str> {
     let short = "echo said; usleep 20000; exit 3";
     let name = random.pick(&NAMES).unwrap();
     let other = random.pick(&NAMES).unwrap();
-    match random.below(17) {
+    match random.below(25) {
         0 => vec!["create", "--name", name, "base", "sh", "-c", OBEYS],
         1 => vec!["create", "--init", "--name", name, "base", "sh", "-c", OBEYS],
         2 | 3 => vec!["run", "-d", "--name", name, "base", "sh", "-c", OBEYS],
@@ -54,6 +54,27 @@ fn any_command(random: &mut Random) -> Vec<&'static str> {
         13 => vec!["rm", "-f", name, other],
         14 => vec!["rename", name, other],
         15 => vec!["exec", name, "sh", "-c", short],
+        16 => vec![
+            "run",
+            "-d",
+            "--name",
+            name,
+            "--restart",
+            "on-failure:3",
+            "base",
+            "sh",
+            "-c",
+            short,
+        ],
+        17 => vec!["run", "-d", "--name", name, "--restart", "always", "base", "sh", "-c", OBEYS],
+        18 | 19 => {
+            let health = ["--health-cmd", "exit 1", "--health-interval", "20ms"];
+            [&["run", "-d", "--name", name], &health[..], &["base", "sh", "-c", OBEYS]].concat()
+        }
+        20 | 21 => vec!["pause", name],
+        22 => vec!["unpause", name],
+        23 => vec!["update", "--restart", "no", name],
+        24 => vec!["system", "boot"],
         _ => vec!["kill", name],
     }
 }
@@ -106,9 +127,11 @@ fn expect_inspected(room: &Room, random: &mut Random) {
         let found: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
         assert!(found[0]["Name"].is_string(), "{answer}");
         let said = found[0]["State"]["Status"].as_str().unwrap();
-        // Some end by themselves, between the list and this.
-        let ended = state == "running" && said == "exited";
-        assert!(said == state || ended, "listed as {state}: {answer}");
+        // Some end by themselves, or start again, between the list and this.
+        let changes = ["running", "restarting", "exited"];
+        let changed =
+            state != "exited" && [state.as_str(), said].iter().all(|s| changes.contains(s));
+        assert!(said == state || changed, "listed as {state}: {answer}");
     } else {
         assert!(answer.stderr.contains("no such"), "{answer}");
     }

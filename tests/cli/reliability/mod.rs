@@ -128,7 +128,10 @@ fn first_process(room: &Room, id: &str) -> Option<Pid> {
 fn expect_true_states(room: &Room) {
     let mut last = Vec::new();
     let lies = |[id, _, state_shown]: &[String; 3]| match state_shown.as_str() {
-        "running" => first_process(room, id).is_none_or(|pid| matches!(state(pid), 'X' | 'Z')),
+        "running" | "paused" => {
+            first_process(room, id).is_none_or(|pid| matches!(state(pid), 'X' | 'Z'))
+        }
+        "restarting" => first_process(room, id).is_some(),
         _ => room.path().join("run/containers").join(format!("{id}.json")).exists(),
     };
     let start = Instant::now();
