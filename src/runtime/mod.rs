@@ -13,8 +13,8 @@
 //!
 //! [`join`] adds a process to a container that runs, by the same steps.
 //!
-//! Needs Linux 5.12 (mount_setattr(2)). [`cgroup`] is not called yet,
-//! and there is no network but loopback or the host's.
+//! Needs Linux 5.12 (mount_setattr(2)). [`cgroup`] makes and limits its cgroup,
+//! and there is no network but loopback, the host's, or another container's.
 //!
 //! Invariants: the parent has one thread; every descriptor of ours is closed
 //! at execve(2); every path that the image or the spec names is resolved

@@ -19,7 +19,7 @@ for_everyone! {
         run(room, &["base", "tail", "/dev/zero"]).exits(137).warns(NOTE).warns("hint: ");
         let state = "{{.State.OOMKilled}} {{.State.ExitCode}}";
         assert_eq!(told(room, "web", state), "true 137");
-        assert_eq!(actions(room, "web", "")[2..], ["oom", "die"]);
+        assert_eq!(actions(room, "web", "")[3..], ["oom", "die"]);
         quietly(room, &["rm", "web"]);
         // One that goes when it ends tells as much.
         run(room, &["--rm", "base", "tail", "/dev/zero"]).exits(137).warns(NOTE);
