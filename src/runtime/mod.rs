@@ -28,6 +28,7 @@ pub mod credentials;
 pub mod exec;
 pub mod idmap;
 pub mod join;
+mod nfs;
 mod overlay;
 pub mod plan;
 pub mod seccomp;
