@@ -29,6 +29,7 @@ pub mod exec;
 pub mod hook;
 pub mod idmap;
 pub mod join;
+mod nfs;
 mod overlay;
 pub mod plan;
 pub mod seccomp;

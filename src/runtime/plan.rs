@@ -17,6 +17,7 @@ use super::exec::{self, Program, Role};
 use super::hook::Hook;
 use super::idmap::{IdMap, UserNamespace};
 use super::join::{self, Doors};
+use super::nfs;
 use super::seccomp::{self, CHOWN_SYSCALLS, KernelVersion, Overrides, Subject};
 use super::source::{self, BindOptions};
 use super::spec::{
@@ -186,6 +187,10 @@ fn mount_steps(
             }
             let tmpfs = source::tmpfs(&options)?;
             steps.push(attach(Attachable::Ready(tmpfs), target, Place::Directory));
+        }
+        MountSource::Nfs(export) => {
+            let mounted = nfs::mount(export, mount.access, environment.user_namespace)?;
+            steps.push(attach(Attachable::Ready(mounted), target, Place::Directory));
         }
         MountSource::Bind { path, recursive, propagation, owner, links, restrictions } => {
             let options = BindOptions {

@@ -7,7 +7,7 @@
 //! nodes, and the host's disks. So every mount that a node can be made in, or
 //! come along in, has `nodev`; in a user namespace the kernel sees to it.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -237,6 +237,23 @@ fn map_owner(tree: BorrowedFd<'_>, path: &Path, owner: HostOwner) -> Result<bool
 /// # Errors
 /// `Invalid`, with the options, if the kernel takes them not.
 pub fn tmpfs(options: &[String]) -> Result<OwnedFd> {
+    let (mut attributes, own) = split_options(options)?;
+    attributes |= MountAttrFlags::MOUNT_ATTR_NODEV;
+    let own: Vec<(&CStr, &CStr)> =
+        own.iter().map(|(key, value)| (key.as_c_str(), value.as_c_str())).collect();
+    new_filesystem(c"tmpfs", &own, attributes).map_err(|error| {
+        Error::io_named(format!("cannot mount a tmpfs with {}", options.join(",")), error)
+    })
+}
+
+/// `options` as mount(8) names them: what they say of any mount, and the others
+/// by name and value, which is empty for a flag.
+///
+/// # Errors
+/// `Invalid` for a NUL byte.
+pub(super) fn split_options(
+    options: &[String],
+) -> Result<(MountAttrFlags, Vec<(CString, CString)>)> {
     let mut attributes = MountAttrFlags::empty();
     let mut own = Vec::new();
     for option in options {
@@ -247,12 +264,7 @@ pub fn tmpfs(options: &[String]) -> Result<OwnedFd> {
             own.push((c_string(key)?, c_string(value)?));
         }
     }
-    attributes |= MountAttrFlags::MOUNT_ATTR_NODEV;
-    let own: Vec<(&CStr, &CStr)> =
-        own.iter().map(|(key, value)| (key.as_c_str(), value.as_c_str())).collect();
-    new_filesystem(c"tmpfs", &own, attributes).map_err(|error| {
-        Error::io_named(format!("cannot mount a tmpfs with {}", options.join(",")), error)
-    })
+    Ok((attributes, own))
 }
 
 /// The attribute that a word of mount(8) stands for, and whether it sets it.

@@ -4,7 +4,7 @@
 //!
 //! It is the runtime spec's content (config.md, config-linux.md) with each
 //! string parsed, which is why it is not oci-spec's `Spec`: capabilities are a
-//! set, the filter is a choice, a mount is one of six known kinds.
+//! set, the filter is a choice, a mount is one of a few known kinds.
 
 use std::path::PathBuf;
 
@@ -204,6 +204,8 @@ pub enum MountSource {
         /// mount (`noexec`).
         options: Vec<String>,
     },
+    /// What an NFS server has.
+    Nfs(NfsExport),
     /// procfs of the PID namespace.
     Proc,
     /// sysfs.
@@ -224,6 +226,28 @@ pub struct Restrictions {
     pub no_devices: bool,
     /// `noexec`.
     pub no_exec: bool,
+}
+
+/// A directory that an NFS server exports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NfsExport {
+    /// By which name the kernel's client is asked.
+    pub fstype: NfsType,
+    /// `[SERVER]:/DIRECTORY`. The kernel takes the address from `options`.
+    pub device: String,
+    /// As mount(8) and nfs(5) name them, `addr` among them: a name or an
+    /// address.
+    pub options: Vec<String>,
+}
+
+/// The kernel's two file system types for NFS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NfsType {
+    /// Of the version that the options say, or the kernel's first.
+    Nfs,
+    /// Of version 4.
+    Nfs4,
 }
 
 /// What a symbolic link at the end of a mount's source means.

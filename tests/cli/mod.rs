@@ -19,6 +19,7 @@ mod lifecycle;
 mod limits;
 mod logs;
 mod make;
+mod nfs;
 mod pipe;
 mod project;
 mod reference;

@@ -294,7 +294,7 @@ for_everyone! {
             line(room, &["--mount", &mount], "true").exits(125);
         }
         room.envbox(&["volume", "create", "xy", "-d", "nfs"]).exits(1).warns("`local`");
-        room.envbox(&["volume", "create", "xy", "-o", "type=nfs"]).exits(1).warns("nfs");
+        room.envbox(&["volume", "create", "xy", "-o", "type=nfs"]).exits(1).warns("is no export");
         assert_eq!(names(room), "");
     }
 

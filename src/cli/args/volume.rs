@@ -64,7 +64,8 @@ pub(in crate::cli) struct VolumeCreate {
     #[arg(long, value_name = "KEY[=VALUE]", value_parser = pair)]
     pub label: Vec<(String, String)>,
     /// Mount something else than a directory of the store: type=tmpfs,
-    /// o=size=64m; or type=none, o=bind, device=/DIRECTORY
+    /// o=size=64m; type=none, o=bind, device=/DIRECTORY; or type=nfs,
+    /// o=addr=SERVER,nfsvers=4, device=:/DIRECTORY
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
     pub opt: Vec<(String, String)>,
 }

@@ -101,6 +101,16 @@ impl AttachedVolumes {
                 return Err(Error::invalid(format!("volume {name} is in memory and has no parts"))
                     .hint("leave `volume-subpath` out"));
             }
+            LocalVolume::Nfs(export) if part.is_some() => {
+                return Err(Error::invalid(format!("volume {name} is mounted as a whole")).hint(
+                    format!(
+                        "leave `volume-subpath` out, and make a volume of the part: \
+                         `-o device={}/PART`",
+                        export.device.trim_end_matches('/')
+                    ),
+                ));
+            }
+            LocalVolume::Nfs(export) => (MountSource::Nfs(export), Access::Writable),
             LocalVolume::Tmpfs { options } => (MountSource::Tmpfs { options }, Access::Writable),
             LocalVolume::Directory => {
                 (self.directory(store.volume_data(name), part, Links::Refuse)?, Access::Writable)

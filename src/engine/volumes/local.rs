@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::options::suggest;
 use crate::error::{Error, Result};
+use crate::runtime::spec::{NfsExport, NfsType};
 
 const KEYS: &[&str] = &["type", "device", "o"];
-const TYPES: &[&str] = &["none", "tmpfs"];
+const TYPES: &[&str] = &["none", "tmpfs", "nfs", "nfs4"];
 
 /// What a volume is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(super) enum LocalVolume {
         /// Whether mounts below come along.
         recursive: bool,
     },
+    /// A directory of an NFS server's, mounted for each container.
+    Nfs(NfsExport),
 }
 
 impl LocalVolume {
@@ -52,10 +55,10 @@ impl LocalVolume {
             }
             "none" | "" | "bind" => Err(Error::invalid("volume options without a type to mount")
                 .hint("write `-o type=none -o o=bind -o device=/DIRECTORY`, or `-o type=tmpfs`")),
-            kind @ ("nfs" | "nfs4" | "cifs") => {
-                Err(Error::unsupported(format!("envbox does not mount volumes of type {kind}"))
-                    .hint("mount it on the host, then: -o type=none -o o=bind -o device=/MOUNTED"))
-            }
+            "nfs" => nfs(NfsType::Nfs, value("device"), &words),
+            "nfs4" => nfs(NfsType::Nfs4, value("device"), &words),
+            "cifs" => Err(Error::unsupported("envbox does not mount volumes of type cifs")
+                .hint("mount it on the host, then: -o type=none -o o=bind -o device=/MOUNTED")),
             kind => Err(Error::unsupported(format!("there is no volume type \"{kind}\""))
                 .hint(suggest::hint(kind, TYPES))),
         }
@@ -77,4 +80,22 @@ fn bind(device: &str, words: &[&str]) -> Result<LocalVolume> {
         read_only: words.contains(&"ro"),
         recursive: words.contains(&"rbind"),
     })
+}
+
+/// The kernel finds the server by the option `addr` alone (nfs(5)): without it
+/// the mount would fail, in docker as here, with nothing but EINVAL.
+fn nfs(fstype: NfsType, device: &str, words: &[&str]) -> Result<LocalVolume> {
+    let export = device.split_once(":/").map(|(server, _)| server);
+    let Some(server) = export else {
+        return Err(Error::invalid(format!("the volume option device=\"{device}\" is no export"))
+            .hint("give the server's directory: `-o device=:/DIRECTORY`"));
+    };
+    let has_address = |word: &&str| word.strip_prefix("addr=").is_some_and(|name| !name.is_empty());
+    if !words.iter().any(has_address) {
+        let server = if server.is_empty() { "SERVER" } else { server };
+        return Err(Error::invalid("a volume of type nfs without the address of its server")
+            .hint(format!("add it to the options: `-o o=addr={server},rw`")));
+    }
+    let options = words.iter().map(|&word| word.to_owned()).collect();
+    Ok(LocalVolume::Nfs(NfsExport { fstype, device: device.to_owned(), options }))
 }

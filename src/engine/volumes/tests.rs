@@ -8,7 +8,7 @@ use super::{InheritedMounts, with_image_volumes};
 use crate::engine::options::mount::{parse_tmpfs, parse_volume};
 use crate::engine::request::{Inherited, MountRequest};
 use crate::error::Kind;
-use crate::runtime::spec::Links;
+use crate::runtime::spec::{Links, NfsExport, NfsType};
 
 fn parse(options: &[(&str, &str)]) -> crate::error::Result<LocalVolume> {
     let pair = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
@@ -38,6 +38,18 @@ fn options_of_the_local_driver_mean_what_mount_makes_of_them() {
 }
 
 #[test]
+fn an_export_is_kept_as_it_was_typed_and_a_missing_address_is_named() {
+    for (kind, fstype) in [("nfs", NfsType::Nfs), ("nfs4", NfsType::Nfs4)] {
+        let given = [("type", kind), ("device", ":/srv/x"), ("o", "addr=files,rw,,nfsvers=4")];
+        let options = ["addr=files", "rw", "nfsvers=4"].map(str::to_owned).to_vec();
+        let export = NfsExport { fstype, device: ":/srv/x".into(), options };
+        assert_eq!(parse(&given).unwrap(), LocalVolume::Nfs(export));
+    }
+    let error = parse(&[("type", "nfs"), ("device", "files:/x")]).unwrap_err();
+    assert!(error.hint_text().is_some_and(|hint| hint.contains("addr=files")), "{error:?}");
+}
+
+#[test]
 fn options_that_would_be_ignored_are_refused() {
     for (options, kind) in [
         (&[("size", "1m")][..], Kind::Invalid),
@@ -45,7 +57,11 @@ fn options_that_would_be_ignored_are_refused() {
         (&[("type", "none"), ("device", "/srv")], Kind::Invalid),
         (&[("type", "none"), ("o", "bind"), ("device", "srv")], Kind::Invalid),
         (&[("type", "none"), ("o", "bind,size=1"), ("device", "/srv")], Kind::Unsupported),
-        (&[("type", "nfs"), ("device", ":/x"), ("o", "addr=1.2.3.4")], Kind::Unsupported),
+        (&[("type", "nfs"), ("device", "/x"), ("o", "addr=1.2.3.4")], Kind::Invalid),
+        (&[("type", "nfs"), ("o", "addr=1.2.3.4")], Kind::Invalid),
+        (&[("type", "nfs4"), ("device", "files:/x"), ("o", "rw")], Kind::Invalid),
+        (&[("type", "nfs4"), ("device", ":/x"), ("o", "addr=,clientaddr=1.2.3.4")], Kind::Invalid),
+        (&[("type", "cifs"), ("device", "//files/x")], Kind::Unsupported),
         (&[("type", "btrfs")], Kind::Unsupported),
     ] {
         assert_eq!(parse(options).unwrap_err().kind(), kind, "{options:?}");

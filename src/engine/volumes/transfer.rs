@@ -69,7 +69,7 @@ impl Engine {
         let volume = self.volume(name.as_str())?;
         match LocalVolume::parse(&volume.record.options)? {
             LocalVolume::Directory => Ok(()),
-            LocalVolume::Tmpfs { .. } | LocalVolume::Bind { .. } => {
+            LocalVolume::Tmpfs { .. } | LocalVolume::Bind { .. } | LocalVolume::Nfs(_) => {
                 Err(Error::unsupported(format!("the files of volume {name} are not in the store"))
                     .hint("run a container with the volume, and tar in it"))
             }
