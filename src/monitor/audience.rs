@@ -45,6 +45,8 @@ pub(super) struct Peer {
     pub(super) watches: bool,
     /// It has the container's input.
     pub(super) types: bool,
+    /// The container stands still for it.
+    pub(super) holds: bool,
     /// It has gone, or must.
     gone: bool,
     queue: VecDeque<Vec<u8>>,
@@ -65,6 +67,7 @@ impl Peer {
             role,
             watches: false,
             types: false,
+            holds: false,
             gone: false,
             queue: VecDeque::new(),
             waiting: None,
@@ -139,6 +142,11 @@ impl Audience {
     /// One of them.
     pub(super) fn peer(&mut self, number: usize) -> &mut Peer {
         &mut self.peers[number]
+    }
+
+    /// Takes note that the container goes on, whoever wanted it to stand still.
+    pub(super) fn release(&mut self) {
+        self.peers.iter_mut().for_each(|peer| peer.holds = false);
     }
 
     /// Shows output to all who watch.
