@@ -70,6 +70,8 @@ fn perform(arguments: &[OsString]) -> Option<i32> {
         Verb::Logs(logs) => command::logs::run(&engine, &logs),
         Verb::Rm(rm) => command::rm::run(&engine, &rm),
         Verb::Cp(copy) => command::cp::run(&engine, copy),
+        Verb::Commit(commit) => command::commit::run(&engine, commit),
+        Verb::History(history) => command::history::run(&engine, &history),
         Verb::Diff(diff) => command::diff::run(&engine, &diff),
         Verb::Port(port) => command::port::run(&engine, &port),
         Verb::Events(events) => command::events::run(&engine, &events),

@@ -40,7 +40,7 @@ pub struct Change {
 
 /// What is made in every root for something to be mounted upon. docker has
 /// these in a layer of their own below the container's.
-const STUBS: [&str; 13] = [
+pub(super) const STUBS: [&str; 13] = [
     ".dockerenv",
     "dev",
     "dev/console",
@@ -171,7 +171,7 @@ fn directory(
 }
 
 /// The directory `path` below `root`; none if it went meanwhile.
-fn open(root: &Dir, path: &Path) -> Result<Option<Dir>> {
+pub(super) fn open(root: &Dir, path: &Path) -> Result<Option<Dir>> {
     if path.as_os_str().is_empty() {
         return root.duplicate().map(Some);
     }
@@ -184,7 +184,7 @@ fn open(root: &Dir, path: &Path) -> Result<Option<Dir>> {
 /// Whether a directory of the upper ones says no more than what is in it: it
 /// hides nothing of the image's, and lies where the image's does (overlayfs,
 /// "whiteouts and opaque directories", "redirect_dir").
-fn is_plain(upper: &Dir) -> bool {
+pub(super) fn is_plain(upper: &Dir) -> bool {
     const SPACES: [&str; 2] = ["trusted.overlay.", "user.overlay."];
     let Ok(attributes) = fs::list_xattrs(upper, OsStr::new(".")) else { return false };
     !attributes.iter().any(|name| {
@@ -212,7 +212,7 @@ fn is_stub(path: &Path, found: &Metadata) -> bool {
     is_empty && STUBS.iter().any(|stub| Path::new(stub) == path)
 }
 
-fn differ(old: &Metadata, new: &Metadata) -> bool {
+pub(super) fn differ(old: &Metadata, new: &Metadata) -> bool {
     let shared = |found: &Metadata| (found.kind, found.mode, found.uid, found.gid, found.rdev);
     shared(old) != shared(new)
         || (new.kind != FileKind::Directory && (old.size, old.mtime) != (new.size, new.mtime))

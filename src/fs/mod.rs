@@ -7,6 +7,7 @@
 //! - [`Rootfs`]: paths as a container sees them, symbolic links resolved
 //!   inside the root only: for what an image or its config names
 
+mod copy_data;
 mod dir;
 mod metadata;
 mod rootfs;
@@ -25,6 +26,7 @@ use crate::error::{Error, Kind, Result};
 
 pub use std::fs::File;
 
+pub use copy_data::copy_data;
 pub use dir::{Dir, Names, Owner};
 pub use metadata::{FileKind, Metadata, Timestamp};
 pub use rootfs::{Rootfs, clean};

@@ -41,6 +41,13 @@ pub struct LayerBlob {
     pub size: u64,
 }
 
+impl LayerBlob {
+    /// As a manifest names it.
+    pub(super) fn descriptor(&self) -> Descriptor {
+        Descriptor::new(media_type::LAYER_TAR, self.diff_id.0, self.size)
+    }
+}
+
 /// An image, as the bytes that its digests are over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AssembledImage {
@@ -84,12 +91,16 @@ pub fn assemble(image: NewImage<'_>) -> Result<AssembledImage> {
         },
         history: vec![history],
     })?;
-    let layer =
-        |layer: &LayerBlob| Descriptor::new(media_type::LAYER_TAR, layer.diff_id.0, layer.size);
-    let manifest = to_canonical_json(&Manifest::new(
-        Descriptor::of(media_type::CONFIG, &config),
-        image.layers.iter().map(layer).collect(),
-    ))?;
+    seal(config, image.layers.iter().map(LayerBlob::descriptor).collect())
+}
+
+/// The image of the config `config` and `layers`, lowest first.
+///
+/// # Errors
+/// Those of JSON, never.
+pub(super) fn seal(config: Vec<u8>, layers: Vec<Descriptor>) -> Result<AssembledImage> {
+    let manifest =
+        to_canonical_json(&Manifest::new(Descriptor::of(media_type::CONFIG, &config), layers))?;
     Ok(AssembledImage {
         id: ImageId(Digest::of(&config)),
         manifest_digest: Digest::of(&manifest),
@@ -100,7 +111,7 @@ pub fn assemble(image: NewImage<'_>) -> Result<AssembledImage> {
 
 /// `time` in RFC 3339, UTC: `2024-01-02T03:04:05Z`, with a fraction only if
 /// there is one.
-fn rfc3339(time: Timestamp) -> Result<String> {
+pub(super) fn rfc3339(time: Timestamp) -> Result<String> {
     let bad = || {
         Error::invalid(format!("the time {} is outside the years 0 to 9999", time.seconds))
             .hint("give a time in seconds since 1970")

@@ -42,6 +42,7 @@ impl ImportOptions {
             counters: Some(&self.counters),
             unmapped: None,
             part: None,
+            is_layer: false,
         }
     }
 }

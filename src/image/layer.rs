@@ -31,7 +31,7 @@ pub struct LayerTarget {
 /// Those of reading the tree and of `output`.
 pub fn regenerate(layer: &LayerTarget, output: &mut dyn Write) -> Result<(DiffId, u64)> {
     let mut hashing = Hashing { hasher: Hasher::new(), output };
-    write(layer, &WalkOptions::default(), &mut hashing)?;
+    write(layer, &WalkOptions { is_layer: true, ..WalkOptions::default() }, &mut hashing)?;
     let size = hashing.hasher.size();
     Ok((DiffId(hashing.hasher.finish()), size))
 }
@@ -45,7 +45,7 @@ pub fn write_layer(
     options: &ImportOptions,
     output: &mut dyn Write,
 ) -> Result<Report> {
-    write(layer, &options.walk(), output)
+    write(layer, &WalkOptions { is_layer: true, ..options.walk() }, output)
 }
 
 fn write(layer: &LayerTarget, options: &WalkOptions<'_>, output: &mut dyn Write) -> Result<Report> {

@@ -15,6 +15,7 @@ use super::canonical::{self, END};
 use super::chain::Chain;
 use super::entry::{Attributes, Entry, EntryKind, Segment, Xattrs, display, is_whiteout};
 use super::exclude::ExcludeSet;
+use super::marks;
 use super::overrides::Overrides;
 use super::report::{Counters, Report, Topic};
 use super::sparse;
@@ -93,6 +94,9 @@ pub struct WalkOptions<'a> {
     pub unmapped: Option<UnmappedOwners>,
     /// Written alone.
     pub part: Option<Part<'a>>,
+    /// The tree is a layer's, in which overlayfs's marks are removals; it may
+    /// have nothing but its root.
+    pub is_layer: bool,
 }
 
 /// What was written.
@@ -131,7 +135,7 @@ pub fn write_tree(
         Some(part) => walk.part(source.dir, part)?,
         None => walk.tree(source.dir)?,
     }
-    if options.part.is_none() && walk.walked.entries < 2 {
+    if options.part.is_none() && !options.is_layer && walk.walked.entries < 2 {
         return Err(Error::invalid(format!("{} is empty", source.dir.path().display()))
             .hint("give the directory that holds bin, etc, usr"));
     }
@@ -220,6 +224,10 @@ impl Walk<'_> {
             self.walked.report.note(Topic::Socket, &path);
             return Ok(false);
         }
+        if self.options.is_layer && marks::is_whiteout(&metadata) {
+            self.emit(&marks::whiteout(&path))?;
+            return Ok(false);
+        }
         let is_linked =
             metadata.links > 1 && matches!(metadata.kind, FileKind::Regular | FileKind::Symlink);
         if is_linked && let Some((target, attributes)) = self.seen(&metadata) {
@@ -245,8 +253,12 @@ impl Walk<'_> {
             FileKind::Fifo => EntryKind::Fifo,
             _ => EntryKind::Directory,
         };
+        let is_dir = kind == EntryKind::Directory;
+        let opaque = (is_dir && self.options.is_layer && marks::is_opaque(dir, name)?)
+            .then(|| marks::opaque(&path));
         self.emit(&Entry { path, kind, attributes })?;
-        Ok(metadata.kind == FileKind::Directory)
+        opaque.map_or(Ok(()), |opaque| self.emit(&opaque))?;
+        Ok(is_dir)
     }
 
     fn regular(
@@ -356,6 +368,9 @@ impl Walk<'_> {
     fn xattrs(&mut self, dir: &Dir, name: &OsStr, path: &[u8]) -> Result<Xattrs> {
         let mut xattrs = Xattrs::new();
         for attribute in fs::list_xattrs(dir, name).map_err(unreadable)? {
+            if self.options.is_layer && marks::is_mark(attribute.as_bytes()) {
+                continue;
+            }
             match fate(attribute.as_bytes()) {
                 Fate::Kept => {
                     let value = fs::read_xattr(dir, name, &attribute).map_err(unreadable)?;

@@ -47,6 +47,8 @@ pub(super) struct Peer {
     pub(super) types: bool,
     /// It is told that it has nothing more to wait for, and then goes.
     pub(super) leaves: bool,
+    /// The container stands still for it.
+    pub(super) holds: bool,
     /// It has gone, or must.
     gone: bool,
     queue: VecDeque<Vec<u8>>,
@@ -68,6 +70,7 @@ impl Peer {
             watches: false,
             types: false,
             leaves: false,
+            holds: false,
             gone: false,
             queue: VecDeque::new(),
             waiting: None,
@@ -147,6 +150,11 @@ impl Audience {
     /// One of them.
     pub(super) fn peer(&mut self, number: usize) -> &mut Peer {
         &mut self.peers[number]
+    }
+
+    /// Takes note that the container goes on, whoever wanted it to stand still.
+    pub(super) fn release(&mut self) {
+        self.peers.iter_mut().for_each(|peer| peer.holds = false);
     }
 
     /// Shows output to all who watch.

@@ -112,6 +112,15 @@ impl Control {
         self.ask(&ToMonitor::Pause(paused))
     }
 
+    /// Lets the container stand still until [`Control::pause`] lets it go on, or
+    /// this connection ends, however this process does.
+    ///
+    /// # Errors
+    /// As [`Control::pause`].
+    pub fn hold(&self) -> Result<()> {
+        self.ask(&ToMonitor::Hold)
+    }
+
     fn ask(&self, question: &ToMonitor) -> Result<()> {
         let gone = || Error::new(Kind::Unavailable, "the container has ended");
         send(&self.socket, question, None).map_err(|_| gone())?;

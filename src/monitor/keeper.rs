@@ -351,6 +351,11 @@ impl<C: Container> Keeper<C> {
                 return send(self.audience.peer(number), &ToClient::Done, None).is_ok();
             }
             ToMonitor::Pause(paused) => return self.pause(number, paused),
+            ToMonitor::Hold => {
+                // One that stands still already does so for somebody else.
+                self.audience.peer(number).holds = !self.paused;
+                return self.pause(number, true);
+            }
             ToMonitor::Attach { input } => return self.attach(number, input),
             ToMonitor::InputEnded => {
                 self.audience.peer(number).types = false;
@@ -370,6 +375,9 @@ impl<C: Container> Keeper<C> {
         let answer = match done {
             Ok(()) => {
                 self.paused = paused;
+                if !paused {
+                    self.audience.release();
+                }
                 if let (Some(checkups), false) = (&mut self.checkups, paused) {
                     checkups.resume();
                 }
@@ -383,8 +391,12 @@ impl<C: Container> Keeper<C> {
     /// Lets a container that stands still go on.
     fn resume(&mut self) {
         if std::mem::take(&mut self.paused) {
+            self.audience.release();
             // One that cannot goes on when its cgroup is swept.
             let _ = self.container.set_paused(false);
+            if let Some(checkups) = &mut self.checkups {
+                checkups.resume();
+            }
         }
     }
 
@@ -416,6 +428,9 @@ impl<C: Container> Keeper<C> {
     fn part_with(&mut self, peer: &Peer) {
         if peer.types {
             self.door.end_input();
+        }
+        if peer.holds {
+            self.resume();
         }
         if peer.role == Role::Caller {
             // Where it does not do so itself, and nothing of it stays.

@@ -70,6 +70,9 @@ pub enum ToMonitor {
     /// Let all processes stand still, or go on. The answer is `Done`, or
     /// `Failed`.
     Pause(bool),
+    /// Let all processes stand still for as long as this client stays, or
+    /// until somebody lets them go on. The answer is as for `Pause`.
+    Hold,
     /// Show the output from now on.
     Attach {
         /// And hand over the input.

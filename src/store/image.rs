@@ -104,6 +104,25 @@ impl Store {
     /// `Invalid` if the config is no image config; `NotFound` if a layer is
     /// not, or no longer, in the store.
     pub fn put_image(&self, new: &NewImage<'_>) -> Result<PutImage> {
+        let id = ImageId(Digest::of(new.config));
+        let name = new.name.map(ToString::to_string);
+        self.put_told(new, &[Event::image(new.action, &id, name)])
+    }
+
+    /// As [`Store::put_image`] for an image that a container became: `event`
+    /// tells of it, and a name is told as one that is given, as in docker. The
+    /// action of `new` is not told.
+    ///
+    /// # Errors
+    /// As [`Store::put_image`].
+    pub fn commit_image(&self, new: &NewImage<'_>, event: Event) -> Result<PutImage> {
+        let id = ImageId(Digest::of(new.config));
+        let tagged = new.name.map(|name| Event::image("tag", &id, Some(tag::full_name(name))));
+        let events: Vec<Event> = std::iter::once(event).chain(tagged).collect();
+        self.put_told(new, &events)
+    }
+
+    fn put_told(&self, new: &NewImage<'_>, events: &[Event]) -> Result<PutImage> {
         let config: ImageConfig = serde_json::from_slice(new.config)
             .map_err(|error| Error::invalid("the image config is malformed").because(error))?;
         let (id, manifest) = (ImageId(Digest::of(new.config)), Digest::of(new.manifest));
@@ -118,8 +137,7 @@ impl Store {
                 self.put_bytes(&workspace, manifest, new.manifest)?;
                 insert(transaction, new, &config)?;
             }
-            let name = new.name.map(ToString::to_string);
-            event::record(transaction, &Event::image(new.action, &id, name))?;
+            events.iter().try_for_each(|event| event::record(transaction, event))?;
             let previous = match new.name {
                 Some(name) => tag::point(transaction, name, id)?,
                 None => None,
@@ -232,8 +250,8 @@ fn insert(
     Ok(())
 }
 
-/// RFC 3339, as Go writes it.
-fn parse_time(text: &str) -> Option<Timestamp> {
+/// The time that a config tells: RFC 3339, as Go writes it; none if it is not.
+pub fn parse_time(text: &str) -> Option<Timestamp> {
     let time: jiff::Timestamp = text.parse().ok()?;
     let (mut seconds, mut nanoseconds) = (time.as_second(), time.subsec_nanosecond());
     // jiff counts nanoseconds downward before 1970.

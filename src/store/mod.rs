@@ -85,7 +85,7 @@ use workspace::{Item, Workspace};
 pub use container::{ContainerRecord, ContainerState};
 pub use event::{Event, EventCursor, EventWatch, Woken};
 pub use gc::Collected;
-pub use image::{ImageRecord, NewImage, PutImage};
+pub use image::{ImageRecord, NewImage, PutImage, parse_time};
 pub use layer::{LayerLocation, LayerRecord, PendingLayer};
 pub use name::random_name;
 pub use overlay::OverlayDriver;

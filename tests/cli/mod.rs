@@ -1,6 +1,7 @@
 //! The command line, end to end: one file a verb.
 
 mod attach;
+mod commit;
 mod container_events;
 mod cp;
 mod diff;

@@ -101,6 +101,10 @@ for_everyone! {
         terminal.line("echo changed >/index.html; exit");
         assert_eq!(terminal.wait(), 0);
         script(room, "envbox diff webserver").succeeds().says("A /index.html\n");
+        let commit = "envbox commit --author \"Tao Wang \" --message \"修改了默认网页\" webserver nginx:v2
+            envbox run --rm nginx:v2 cat /index.html";
+        script(room, commit).succeeds().says("changed\n");
+        script(room, "envbox history nginx:v2").succeeds().says("修改了默认网页\n");
         script(room, "envbox ps").succeeds().says("webserver");
         script(room, "envbox stop -t 0 webserver && envbox ps -q").succeeds();
         script(room, "envbox ps -a").says("Exited");

@@ -25,6 +25,7 @@ use crate::platform::Platform;
 use crate::runtime::capability::Selection;
 
 use super::attach::{Attach, ClientFlags};
+use super::commit::Commit;
 use super::container_filter::parse_ps_filter;
 use super::copy::{Copy, Diff};
 use super::exec::{Exec, Top};
@@ -65,6 +66,7 @@ pub(in crate::cli) enum ContainerVerb {
     Export(Export),
     Cp(Copy),
     Diff(Diff),
+    Commit(Commit),
     Port(Port),
 }
 

@@ -9,6 +9,7 @@ use crate::cli::template::{Format, InspectFormat};
 use crate::engine::ImageFilter;
 use crate::reference::ImageRef;
 
+use super::commit::History;
 use super::excludes::Excludes;
 use super::image_filter::parse_filter;
 use super::import::Import;
@@ -23,6 +24,7 @@ pub(in crate::cli) enum ImageVerb {
     #[command(visible_alias = "remove")]
     Rm(RemoveImages),
     Save(Save),
+    History(History),
     Import(Box<Import>),
 }
 

@@ -2,6 +2,7 @@
 //! the verbs of a kind; their work is in `command`.
 
 pub(super) mod attach;
+pub(super) mod commit;
 pub(super) mod container;
 mod container_filter;
 pub(super) mod copy;
@@ -30,6 +31,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use attach::Attach;
+use commit::{Commit, History};
 use container::{ContainerVerb, Create, Port, Ps, Run};
 use copy::{Copy, Diff};
 use events::Events;
@@ -76,6 +78,7 @@ pub(super) enum Verb {
     Import(Box<Import>),
     Images(Images),
     Tag(Tag),
+    History(History),
     Rmi(RemoveImages),
     Inspect(Inspect),
     Save(Save),
@@ -110,6 +113,7 @@ pub(super) enum Verb {
     Logs(Logs),
     Cp(Copy),
     Diff(Diff),
+    Commit(Commit),
     Port(Port),
     Events(Events),
     /// Work with the store as a whole

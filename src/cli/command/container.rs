@@ -6,8 +6,8 @@ use crate::engine::Engine;
 use crate::error::Result;
 
 use super::{
-    attach, cp, create, diff, exec, export, inspect, kill, logs, pause, port, prune, ps, rename,
-    restart, rm, run, start, stats, stop, top, update, wait,
+    attach, commit, cp, create, diff, exec, export, inspect, kill, logs, pause, port, prune, ps,
+    rename, restart, rm, run, start, stats, stop, top, update, wait,
 };
 
 /// Does what the verb says.
@@ -44,6 +44,7 @@ pub(in crate::cli) fn run(engine: &Engine, verb: ContainerVerb) -> Result<i32> {
         ContainerVerb::Export(arguments) => export::run(engine, arguments),
         ContainerVerb::Cp(arguments) => cp::run(engine, arguments),
         ContainerVerb::Diff(arguments) => diff::run(engine, &arguments),
+        ContainerVerb::Commit(arguments) => commit::run(engine, arguments),
         ContainerVerb::Port(arguments) => port::run(engine, &arguments),
     }
 }

@@ -2,6 +2,7 @@
 //! answer to text and exit status.
 
 pub(super) mod attach;
+pub(super) mod commit;
 pub(super) mod container;
 pub(super) mod cp;
 pub(super) mod create;
@@ -10,6 +11,7 @@ mod each;
 pub(super) mod events;
 pub(super) mod exec;
 pub(super) mod export;
+pub(super) mod history;
 pub(super) mod image;
 pub(super) mod images;
 pub(super) mod import;

@@ -1,0 +1,91 @@
+//! From the upper directory of an overlay to a layer: what was written on top
+//! of an image, copied into the directory of a new layer in overlayfs's own
+//! form, and the digest of that one's canonical tar.
+//!
+//! - The copy comes first and the digest after it: whoever writes to the upper
+//!   directory need not stand still for longer than a copy takes, and the
+//!   digest is that of what lies in the store.
+//! - Whiteouts stay, and opaque directories where the image has a directory to
+//!   hide: overlayfs marks new ones as well, to save itself a look.
+//! - A directory that was renamed in place (redirect_dir), and a file of which
+//!   only the metadata was copied up (metacopy), are copied whole from what the
+//!   overlay shows. The old name has its whiteout already.
+//! - What is overlayfs's own in extended attributes is not copied.
+//!
+//! It knows nothing of containers, mounts or stores.
+
+mod copier;
+
+use std::collections::BTreeSet;
+
+use crate::error::{Error, Result};
+use crate::fs::{Dir, Timestamp};
+
+use super::import::LayerSummary;
+use super::layer::LayerTarget;
+use super::overrides::Overrides;
+use super::pipeline;
+use super::report::Report;
+use super::walk::{TreeSource, WalkOptions, write_tree};
+
+pub use super::marks::MarkSpace;
+
+/// What was written on top of an image.
+#[derive(Clone, Copy)]
+pub struct Changes<'a> {
+    /// The upper directory; without an image all that there is.
+    pub upper: &'a Dir,
+    /// What lies below it, as it is seen; none if nothing does.
+    pub image: Option<&'a Dir>,
+    /// Opens what both show together; called only where the upper directory
+    /// refers to lower ones.
+    pub merged: &'a dyn Fn() -> Result<Dir>,
+    /// Where the overlay has its marks.
+    pub space: MarkSpace,
+    /// Paths that are no change, with all below; relative, as in a layer.
+    pub left_out: &'a BTreeSet<Vec<u8>>,
+    /// Later times become this one (SOURCE_DATE_EPOCH).
+    pub epoch: Option<Timestamp>,
+}
+
+/// What was copied.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CopiedChanges {
+    /// How many members, the root not counted.
+    pub members: u64,
+    /// What was noticed.
+    pub report: Report,
+}
+
+/// Copies `changes` to `target`, whose tree is empty. What goes while it is
+/// read is not there.
+///
+/// # Errors
+/// `Invalid` for a name that a layer cannot have; those of reading and writing.
+pub fn copy_changes(changes: &Changes<'_>, target: &LayerTarget) -> Result<CopiedChanges> {
+    copier::copy(changes, target)
+}
+
+/// Hashes the canonical tar of `layer`, a directory of the store's.
+///
+/// # Errors
+/// Those of reading it; `Unsupported` for what no layer can hold.
+pub fn digest_layer(layer: &LayerTarget) -> Result<LayerSummary> {
+    let dir = Dir::open(&layer.tree)?;
+    let source = TreeSource { dir: &dir, overrides: Overrides::load(&layer.overrides)? };
+    let options = WalkOptions { is_layer: true, ..WalkOptions::default() };
+    let (walked, diff_id, tar_size) = pipeline::digest(|sink| write_tree(source, &options, sink))?;
+    let newest_mtime = walked.newest_mtime.ok_or_else(|| Error::internal("a layer has a root"))?;
+    Ok(LayerSummary {
+        diff_id,
+        tar_size,
+        content_size: walked.content_size,
+        entries: walked.entries,
+        newest_mtime,
+        report: walked.report,
+        has_root: true,
+    })
+}
+
+#[cfg(test)]
+mod tests;
