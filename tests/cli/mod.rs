@@ -17,6 +17,7 @@ mod imported;
 mod inspect;
 mod lifecycle;
 mod limits;
+mod load;
 mod logs;
 mod make;
 mod pipe;

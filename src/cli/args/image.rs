@@ -12,6 +12,7 @@ use crate::reference::ImageRef;
 use super::excludes::Excludes;
 use super::image_filter::parse_filter;
 use super::import::Import;
+use super::load::Load;
 
 /// `envbox image VERB`: docker's grouped spelling of the same verbs.
 #[derive(Debug, Subcommand)]
@@ -23,6 +24,7 @@ pub(in crate::cli) enum ImageVerb {
     #[command(visible_alias = "remove")]
     Rm(RemoveImages),
     Save(Save),
+    Load(Load),
     Import(Box<Import>),
 }
 

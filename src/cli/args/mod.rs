@@ -15,6 +15,7 @@ mod image_filter;
 pub(super) mod import;
 mod isolation;
 pub(super) mod lifecycle;
+pub(super) mod load;
 pub(super) mod logs;
 pub(super) mod resources;
 pub(super) mod shell;
@@ -37,6 +38,7 @@ use exec::{Exec, Top};
 use image::{Export, ImageVerb, Images, Inspect, RemoveImages, Save, Tag};
 use import::Import;
 use lifecycle::{Kill, Pause, Rename, Restart, Rm, Start, Stop, Unpause, Wait};
+use load::Load;
 use logs::Logs;
 use shell::{Init, ProfileVerb, Shell};
 use stats::Stats;
@@ -79,6 +81,7 @@ pub(super) enum Verb {
     Rmi(RemoveImages),
     Inspect(Inspect),
     Save(Save),
+    Load(Load),
     Export(Export),
     /// Work with images
     #[command(subcommand)]
