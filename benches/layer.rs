@@ -59,10 +59,7 @@ fn stages(criterion: &mut Criterion) {
     });
     let target = || {
         let target = tempfile::tempdir_in(room.path()).unwrap();
-        let layer = LayerTarget {
-            tree: target.path().join("tree"),
-            overrides: target.path().join("overrides"),
-        };
+        let layer = LayerTarget::within(target.path());
         (target, layer)
     };
     group.bench_function("import a tree", |bencher| {

@@ -46,6 +46,7 @@ fn perform(arguments: &[OsString]) -> Option<i32> {
         Verb::Rmi(images) => command::rmi::run(&engine, &images),
         Verb::Inspect(inspect) => command::inspect::run(&engine, &inspect),
         Verb::Save(save) => command::save::run(&engine, &save),
+        Verb::Load(load) => command::load::run(&engine, load),
         Verb::Export(export) => command::export::run(&engine, export),
         Verb::Image(verb) => command::image::run(&engine, verb),
         Verb::Container(verb) => command::container::run(&engine, verb),

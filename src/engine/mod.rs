@@ -26,6 +26,7 @@ mod inspect;
 mod launch;
 mod lifecycle;
 mod limits;
+mod load;
 mod logs;
 mod neighbors;
 pub mod options;
@@ -72,6 +73,7 @@ pub use lifecycle::{
     Attach, ContainerFilter, ContainerResources, ContainerUpdate, Label, Launched,
     LifecycleOptions, RemoveRunning, StartedContainer, StatusFilter, StopOptions,
 };
+pub use load::{LoadRequest, LoadedImage};
 pub use logs::ContainerLogs;
 pub use profiles::ProfileSummary;
 pub use request::{ContainerOptions, ContainerRequest, Terminal};

@@ -1,5 +1,5 @@
 //! `envbox save`: images in OCI's image layout. The store keeps
-//! no tar of a layer that envbox made: it is written again from the tree, and
+//! no tar of a layer: it is written again from the tree, and
 //! believed by its digest.
 
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::digest::{ChainId, DiffId};
 use crate::error::{Error, Kind, Result};
 use crate::fs::{self, Dir, FileKind};
-use crate::image::{self, ImportOptions, LayerTarget, LayoutImage};
+use crate::image::{self, LayerTarget, LayoutImage};
 use crate::oci::ImageConfig;
 use crate::reference::ImageRef;
 use crate::store::{EphemeralSnapshot, ImageRecord, Store};
@@ -34,6 +34,7 @@ struct Selected {
 /// What is written of an image.
 struct Content {
     reference: Option<String>,
+    full_name: Option<String>,
     manifest: Vec<u8>,
     config: Vec<u8>,
 }
@@ -59,11 +60,13 @@ impl Engine {
         let mut held: Vec<EphemeralSnapshot> = Vec::new();
         let mut layers = HashMap::new();
         let mut contents = Vec::new();
-        for (Selected { record, .. }, reference) in selected.iter().zip(references(&selected)) {
+        for (Selected { record, name }, reference) in selected.iter().zip(references(&selected)) {
             held.push(store.prepare(record.chain())?);
             let config = store.image_config(record)?;
             locate(store, record, &config, &mut layers)?;
-            contents.push(Content { reference, manifest: store.image_manifest(record)?, config });
+            let full_name = name.as_ref().and_then(full_name);
+            let manifest = store.image_manifest(record)?;
+            contents.push(Content { reference, full_name, manifest, config });
         }
         self.write(&contents, &layers, target)?;
         held.into_iter().try_for_each(EphemeralSnapshot::remove)
@@ -76,11 +79,10 @@ impl Engine {
         target: SaveTarget<'_>,
     ) -> Result<()> {
         let images: Vec<LayoutImage<'_>> = contents.iter().map(Content::as_layout).collect();
-        let options = ImportOptions::default();
         let mut layer = |diff_id: DiffId, output: &mut dyn Write| {
             let layer = layers.get(&diff_id);
             let layer = layer.ok_or_else(|| Error::not_found(format!("no layer {diff_id}")))?;
-            image::write_layer(layer, &options, output).map(drop)
+            image::rewrite_layer(layer, output)
         };
         match target {
             SaveTarget::Layout(folder) => {
@@ -99,6 +101,7 @@ impl Content {
     fn as_layout(&self) -> LayoutImage<'_> {
         LayoutImage {
             reference: self.reference.as_deref(),
+            full_name: self.full_name.as_deref(),
             manifest: &self.manifest,
             config: &self.config,
         }
@@ -173,6 +176,11 @@ fn references(selected: &[Selected]) -> Vec<Option<String>> {
     selected.iter().map(|image| image.name.as_ref().map(reference)).collect()
 }
 
+/// The name by which docker and envbox load it; with a tag always.
+fn full_name(name: &ImageRef) -> Option<String> {
+    Some(format!("{}:{}", name.full_repository(), name.tag()?))
+}
+
 /// Adds where the layers of an image lie.
 fn locate(
     store: &Store,
@@ -194,6 +202,5 @@ fn locate(
 /// # Errors
 /// As [`Store::layer`].
 pub(super) fn layer(store: &Store, chain: ChainId) -> Result<LayerTarget> {
-    let location = store.layer(chain)?;
-    Ok(LayerTarget { tree: location.tree, overrides: location.overrides })
+    Ok(LayerTarget::within(&store.layer(chain)?.folder))
 }

@@ -4,10 +4,12 @@
 //! It knows nothing of what is in the stream.
 
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::FileExt;
 
 use flate2::bufread::GzDecoder;
 
 use crate::error::{Error, Result};
+use crate::fs::File;
 
 /// How much of the compressed stream one read takes, in bytes.
 const BUFFER: usize = 64 * 1024;
@@ -43,6 +45,19 @@ pub fn open_compressed(mut reader: Box<dyn Read + Send>) -> Result<Box<dyn Read 
         Error::internal(format!("cannot decode {}", format.name())).because(error)
     })?;
     Ok(Box::new(Decoded { format, decoder }))
+}
+
+/// True if `file`, which can be read at any place, begins as a compressed
+/// stream that [`open_compressed`] knows. Its position stays.
+///
+/// # Errors
+/// Those of reading.
+pub fn is_compressed(file: &File) -> Result<bool> {
+    let mut magic = [0; PEEK];
+    let count = file
+        .read_at(&mut magic, 0)
+        .map_err(|error| Error::io_named("cannot read the start of the archive", error))?;
+    Ok(Format::of(&magic[..count]).is_some())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -149,8 +149,8 @@ pub fn import_tar(
     target: &LayerTarget,
     options: &ImportOptions,
 ) -> Result<LayerSummary> {
-    let counted = Counted { inner: reader, counters: Arc::clone(&options.counters) };
-    let reader = BufReader::with_capacity(BUFFER, open_compressed(Box::new(counted))?);
+    let reader = open_compressed(counted(reader, &options.counters))?;
+    let reader = BufReader::with_capacity(BUFFER, reader);
     let tree = open_target(target)?;
     // It must not outlive this: the store takes the whole folder.
     let folder = target.tree.with_extension("left-out");
@@ -159,7 +159,7 @@ pub fn import_tar(
         left_out: (!options.excludes.is_empty()).then_some(left_out),
         epoch: options.epoch,
         counters: Some(&options.counters),
-        upon: None,
+        ..ApplyOptions::default()
     };
     let mut applied = apply(TarReader::new(reader), &tree, &apply_options)?;
     // The root alone is no filesystem either; its path would say nothing.
@@ -182,6 +182,11 @@ pub fn import_tar(
         report: applied.report,
         has_root: applied.has_root,
     })
+}
+
+/// A reader of `reader` that counts its bytes in `counters`.
+pub fn counted(reader: Box<dyn Read + Send>, counters: &Arc<Counters>) -> Box<dyn Read + Send> {
+    Box::new(Counted { inner: reader, counters: Arc::clone(counters) })
 }
 
 /// Counts what is read through it.

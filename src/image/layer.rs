@@ -3,12 +3,13 @@
 //! so no copy of the tar need be kept.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::digest::{DiffId, Hasher};
 use crate::error::Result;
 use crate::fs::Dir;
 
+use super::frame;
 use super::import::ImportOptions;
 use super::overrides::Overrides;
 use super::pipeline::WriterSink;
@@ -22,21 +23,51 @@ pub struct LayerTarget {
     pub tree: PathBuf,
     /// The file of overrides; there is none if nothing was refused.
     pub overrides: PathBuf,
+    /// The file of what the tree does not tell of the tar; there is none if the
+    /// tar is canonical.
+    pub frame: PathBuf,
+    /// The folder of what later members of the tar replaced, if any did.
+    pub replaced: PathBuf,
 }
 
-/// Writes the layer's canonical tar to `output`; returns its digest and size,
-/// for the caller to compare.
+impl LayerTarget {
+    /// A layer in the folder `folder`, as a store has it.
+    pub fn within(folder: &Path) -> Self {
+        Self {
+            tree: folder.join("tree"),
+            overrides: folder.join("overrides"),
+            frame: folder.join("frame"),
+            replaced: folder.join("replaced"),
+        }
+    }
+}
+
+/// Writes the layer's tar to `output`, as [`rewrite_layer`] does; returns its
+/// digest and size, for the caller to compare.
 ///
 /// # Errors
 /// Those of reading the tree and of `output`.
 pub fn regenerate(layer: &LayerTarget, output: &mut dyn Write) -> Result<(DiffId, u64)> {
     let mut hashing = Hashing { hasher: Hasher::new(), output };
-    write(layer, &WalkOptions { is_layer: true, ..WalkOptions::default() }, &mut hashing)?;
+    rewrite_layer(layer, &mut hashing)?;
     let size = hashing.hasher.size();
     Ok((DiffId(hashing.hasher.finish()), size))
 }
 
-/// As [`regenerate`], but for what `options` leave out or clamp.
+/// Writes the layer's tar to `output`: as it came, or else the canonical one.
+///
+/// # Errors
+/// Those of reading the tree and of `output`; `Mismatch` if files of the tree
+/// are missing or cut short.
+pub fn rewrite_layer(layer: &LayerTarget, output: &mut dyn Write) -> Result<()> {
+    if frame::replay(layer, output)? {
+        return Ok(());
+    }
+    write(layer, &WalkOptions { is_layer: true, ..WalkOptions::default() }, output).map(drop)
+}
+
+/// Writes the canonical tar of the layer's tree to `output`, but for what
+/// `options` leave out or clamp.
 ///
 /// # Errors
 /// As [`regenerate`].

@@ -19,6 +19,8 @@ use super::entry::{Attributes, Entry, EntryKind};
 
 /// The annotation that names an image of a layout (image spec, annotations.md).
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// The annotation that gives it the name that containerd and docker load it by.
+const FULL_NAME: &str = "io.containerd.image.name";
 const LAYOUT_VERSION: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const BLOBS: &str = "blobs/sha256";
 const FOLDER_MODE: u32 = 0o755;
@@ -30,6 +32,8 @@ const BUFFER: usize = 256 * 1024;
 pub struct LayoutImage<'a> {
     /// The name that `index.json` gives it.
     pub reference: Option<&'a str>,
+    /// Its name in full, as in `docker.io/library/debian:12`.
+    pub full_name: Option<&'a str>,
     /// The raw manifest.
     pub manifest: &'a [u8],
     /// The raw config.
@@ -164,6 +168,9 @@ fn write_image(
     descriptor.platform = Some(config.platform());
     if let Some(reference) = image.reference {
         descriptor.annotations.insert(REF_NAME.into(), reference.into());
+    }
+    if let Some(name) = image.full_name {
+        descriptor.annotations.insert(FULL_NAME.into(), name.into());
     }
     Ok(descriptor)
 }

@@ -7,7 +7,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::fs::{self, Dir, FileKind, Metadata};
 
 use super::entry::{Attributes, Entry, EntryKind};
@@ -39,6 +39,26 @@ impl MarkSpace {
 
     fn name_of(self, mark: &str) -> OsString {
         format!("{}{mark}", self.prefix()).into()
+    }
+
+    /// True if `dir` hides what lower layers have in it.
+    ///
+    /// # Errors
+    /// Those of reading the attribute.
+    pub(super) fn is_opaque(self, dir: &Dir) -> Result<bool> {
+        match fs::read_xattr(dir, OsStr::new("."), &self.name_of(OPAQUE)) {
+            Ok(value) => Ok(value.is_some_and(|value| value == YES)),
+            Err(error) if error.kind() == Kind::Unsupported => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lets `dir` hide what lower layers have in it.
+    ///
+    /// # Errors
+    /// Those of writing the attribute.
+    pub(super) fn make_opaque(self, dir: &Dir) -> Result<()> {
+        fs::write_xattr(dir, OsStr::new("."), (&self.name_of(OPAQUE), YES))
     }
 
     /// True if the attribute `name` is the overlay's and not the file's.

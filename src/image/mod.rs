@@ -22,9 +22,11 @@ mod diff;
 mod entry;
 pub mod exclude;
 mod foreign;
+mod frame;
 mod import;
 mod layer;
 mod layout;
+mod load;
 mod marks;
 mod overrides;
 mod pax;
@@ -38,18 +40,20 @@ mod unmapped;
 mod walk;
 mod xattrs;
 
-pub use apply::{Applied, ApplyOptions, LeftOut, Upon, apply};
+pub use apply::{Applied, ApplyOptions, Diff, LeftOut, Upon, apply};
 pub use assemble::{AssembledImage, LayerBlob, NewImage, assemble};
-pub use compress::open_compressed;
+pub use compress::{is_compressed, open_compressed};
 pub use derive::{ChildImage, derive};
 pub use diff::{Changes, CopiedChanges, MarkSpace, copy_changes, digest_layer};
 pub use entry::{Attributes, Entry, EntryKind, Segment, SparseMap, Xattrs, compare_paths};
 pub use exclude::ExcludeSet;
 pub use import::{
-    ImportOptions, LayerSummary, import_directory, import_tar, ingest_canonical, write_canonical,
+    ImportOptions, LayerSummary, counted, import_directory, import_tar, ingest_canonical,
+    write_canonical,
 };
-pub use layer::{LayerTarget, regenerate, write_layer};
+pub use layer::{LayerTarget, regenerate, rewrite_layer, write_layer};
 pub use layout::{LayoutImage, write_layout, write_layout_archive};
+pub use load::{LoadOptions, LoadedLayer, load_layer};
 pub use overrides::Overrides;
 pub use read::TarReader;
 pub use report::{Counters, Findings, Report, Topic};

@@ -158,6 +158,11 @@ impl Overrides {
         !self.map.is_empty() && self.map.contains_key(&Key(path.to_vec()))
     }
 
+    /// What is kept for `path` in place of what is in the tree, if anything is.
+    pub(super) fn attributes(&self, path: &[u8]) -> Option<&Attributes> {
+        self.map.get(&Key(path.to_vec())).map(|value| &value.attributes)
+    }
+
     /// Forgets all paths that are not `wanted`.
     pub(super) fn retain(&mut self, wanted: impl Fn(&[u8]) -> bool) {
         self.map.retain(|key, _| wanted(&key.0));

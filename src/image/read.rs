@@ -18,6 +18,7 @@ use crate::error::{Context, Error, Result};
 use super::canonical::{BLOCK, padding};
 use super::entry::{Entry, EntryKind, Segment, SparseMap};
 use super::foreign::{self, Extensions};
+use super::frame::FrameWriter;
 use super::{pax, sparse};
 
 /// The largest PAX header.
@@ -38,6 +39,8 @@ pub struct TarReader<R> {
     ended: bool,
     end_marker: bool,
     has_more: bool,
+    /// Takes in all that passes but the data of files.
+    frame: Option<FrameWriter>,
 }
 
 /// The data of the present member.
@@ -47,6 +50,8 @@ struct Data {
     /// Stored bytes not yet read, padding not counted.
     left: u64,
     padding: usize,
+    /// Of the member.
+    path: Vec<u8>,
 }
 
 impl<R: BufRead> TarReader<R> {
@@ -60,7 +65,27 @@ impl<R: BufRead> TarReader<R> {
             ended: false,
             end_marker: false,
             has_more: false,
+            frame: None,
         }
+    }
+
+    /// Keeps in `frame` what the data of the files is no part of. What is
+    /// skipped is kept as well.
+    pub(super) fn keep_frame(&mut self, frame: FrameWriter) {
+        self.frame = Some(frame);
+    }
+
+    /// The frame that is being kept, if one is.
+    pub(super) fn frame(&mut self) -> Option<&mut FrameWriter> {
+        self.frame.as_mut()
+    }
+
+    /// Ends the frame.
+    ///
+    /// # Errors
+    /// Those of writing it.
+    pub(super) fn finish_frame(&mut self) -> Result<()> {
+        self.frame.take().map_or(Ok(()), FrameWriter::finish)
     }
 
     /// The next member; what was not read of the present one's data is
@@ -124,6 +149,9 @@ impl<R: BufRead> TarReader<R> {
                 }
                 let count = available.len().min(usize::try_from(length).unwrap_or(usize::MAX));
                 consume(offset, &available[..count])?;
+                if let Some(frame) = &mut self.frame {
+                    frame.add_data(&self.data.path, (offset, count as u64))?;
+                }
                 self.input.consume(count);
                 offset += count as u64;
                 self.data.left -= count as u64;
@@ -136,11 +164,12 @@ impl<R: BufRead> TarReader<R> {
         let mut left = self.data.left + self.data.padding as u64;
         self.data = Data::default();
         while left > 0 {
-            let available = fill(&mut self.input, &self.last)?.len();
-            if available == 0 {
+            let available = fill(&mut self.input, &self.last)?;
+            if available.is_empty() {
                 return Err(truncated(&self.last));
             }
-            let count = available.min(usize::try_from(left).unwrap_or(usize::MAX));
+            let count = available.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            keep(&mut self.frame, &available[..count])?;
             self.input.consume(count);
             left -= count as u64;
         }
@@ -156,6 +185,7 @@ impl<R: BufRead> TarReader<R> {
             }
             self.has_more = self.has_more || !sparse::is_zero(available);
             let count = available.len();
+            keep(&mut self.frame, available)?;
             self.input.consume(count);
         }
     }
@@ -171,6 +201,7 @@ impl<R: BufRead> TarReader<R> {
                 break;
             }
             block[filled..filled + count].copy_from_slice(&available[..count]);
+            keep(&mut self.frame, &available[..count])?;
             self.input.consume(count);
             filled += count;
         }
@@ -276,6 +307,9 @@ impl<R: BufRead> TarReader<R> {
         }
         self.data.left = left;
         self.data.padding = padding(stored);
+        if self.frame.is_some() {
+            self.data.path.clone_from(&entry.path);
+        }
         Ok(entry)
     }
 
@@ -311,6 +345,10 @@ impl<R: BufRead> TarReader<R> {
         }
         Ok(map)
     }
+}
+
+fn keep(frame: &mut Option<FrameWriter>, bytes: &[u8]) -> Result<()> {
+    frame.as_mut().map_or(Ok(()), |frame| frame.add_raw(bytes))
 }
 
 fn fill<'a>(input: &'a mut impl BufRead, last: &Option<String>) -> Result<&'a [u8]> {

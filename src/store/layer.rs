@@ -38,6 +38,8 @@ pub struct LayerRecord {
 /// and diffs layers; everybody else mounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LayerLocation {
+    /// The whole folder: `tree` and what the image floor writes beside it.
+    pub folder: PathBuf,
     /// The files.
     pub tree: PathBuf,
     /// What the tree could not hold, as the image floor wrote it; may be
@@ -47,7 +49,11 @@ pub struct LayerLocation {
 
 impl LayerLocation {
     fn of(directory: &Path) -> Self {
-        Self { tree: directory.join(TREE), overrides: directory.join(OVERRIDES) }
+        Self {
+            folder: directory.to_owned(),
+            tree: directory.join(TREE),
+            overrides: directory.join(OVERRIDES),
+        }
     }
 }
 
@@ -67,6 +73,12 @@ impl PendingLayer<'_> {
     /// The file to write what the tree cannot hold to, if there is any.
     pub fn overrides(&self) -> PathBuf {
         self.location().overrides
+    }
+
+    /// The folder of the tree, which is the layer's alone; the image floor
+    /// writes beside the tree what belongs to it.
+    pub fn folder(&self) -> PathBuf {
+        self.directory()
     }
 
     fn location(&self) -> LayerLocation {

@@ -8,14 +8,14 @@
 //!   reserve                  room for removals where the disk is full
 //!   envbox.db                SQLite: what exists, and its names
 //!   blobs/sha256/<digest>    image configs and manifests, raw
-//!   layers/<chain ID>/       tree/ and overrides, as the driver left them
+//!   layers/<chain ID>/       tree/ and what the image floor put beside it
 //!   containers/<ID>/         a kept container: upper/ work/ config.json
 //!   volumes/<name>/          data/ and volume.json, from which its row can be
 //!                            made again
 //!   empty/                   an empty directory, for an image without layers
 //!   tmp/<random>/            whatever is unfinished or throw-away: lock,
-//!                            intent, volumes, transient, layer/, upper/,
-//!                            work/, trash
+//!                            intent, volumes, transient, loaded, layer/,
+//!                            upper/, work/, trash
 //! ```
 //!
 //! Invariants, which `kill -9` at any point leaves true:
@@ -61,6 +61,7 @@ mod remove;
 mod resolve;
 mod snapshot;
 mod spec;
+mod spool;
 mod tag;
 mod volume;
 mod volume_use;
@@ -92,6 +93,7 @@ pub use overlay::OverlayDriver;
 pub use remove::{RemoveImage, Removed, RunningContainer};
 pub use snapshot::{Driver, EphemeralSnapshot, Lower, Scratch, Stack};
 pub use spec::SpecText;
+pub use spool::Spool;
 pub use volume::{PendingContent, VolumeRecord};
 pub use volume_use::{VolumeHolder, VolumeUse, VolumeUser};
 
@@ -280,6 +282,7 @@ impl Store {
     fn settle(&self, workspace: Workspace) -> Result<()> {
         let settle = || {
             self.release_transient(&workspace)?;
+            self.release_loaded(&workspace)?;
             let items = workspace.intents()?;
             if !items.is_empty() {
                 self.put_back_volumes(&items, &workspace)?;

@@ -18,6 +18,7 @@ mod imported;
 mod inspect;
 mod lifecycle;
 mod limits;
+mod load;
 mod logs;
 mod make;
 mod nfs;

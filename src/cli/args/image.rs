@@ -13,6 +13,7 @@ use super::commit::History;
 use super::excludes::Excludes;
 use super::image_filter::parse_filter;
 use super::import::Import;
+use super::load::Load;
 
 /// `envbox image VERB`: docker's grouped spelling of the same verbs.
 #[derive(Debug, Subcommand)]
@@ -25,6 +26,7 @@ pub(in crate::cli) enum ImageVerb {
     Rm(RemoveImages),
     Save(Save),
     History(History),
+    Load(Load),
     Import(Box<Import>),
 }
 

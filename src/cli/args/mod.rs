@@ -16,6 +16,7 @@ mod image_filter;
 pub(super) mod import;
 mod isolation;
 pub(super) mod lifecycle;
+pub(super) mod load;
 pub(super) mod logs;
 pub(super) mod resources;
 pub(super) mod shell;
@@ -39,6 +40,7 @@ use exec::{Exec, Top};
 use image::{Export, ImageVerb, Images, Inspect, RemoveImages, Save, Tag};
 use import::Import;
 use lifecycle::{Kill, Pause, Rename, Restart, Rm, Start, Stop, Unpause, Wait};
+use load::Load;
 use logs::Logs;
 use shell::{Init, ProfileVerb, Shell};
 use stats::Stats;
@@ -82,6 +84,7 @@ pub(super) enum Verb {
     Rmi(RemoveImages),
     Inspect(Inspect),
     Save(Save),
+    Load(Load),
     Export(Export),
     /// Work with images
     #[command(subcommand)]

@@ -18,6 +18,7 @@ pub(super) mod import;
 pub(super) mod init;
 pub(super) mod inspect;
 pub(super) mod kill;
+pub(super) mod load;
 pub(super) mod logs;
 pub(super) mod pause;
 pub(super) mod port;

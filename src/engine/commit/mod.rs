@@ -117,7 +117,7 @@ impl Engine {
     ) -> Result<Written> {
         let held = self.hold_still(store, container, pausing)?;
         let pending = store.begin_layer()?;
-        let target = LayerTarget { tree: pending.tree(), overrides: pending.overrides() };
+        let target = LayerTarget::within(&pending.folder());
         let copied = self.copy_changes(store, container, &target)?;
         drop(held);
         let Some(mut report) = copied else {

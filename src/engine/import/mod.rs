@@ -26,6 +26,7 @@ use super::{Engine, ExcludeOptions, changes, profiles, tree};
 
 pub use source::ImportSource;
 use source::Source;
+pub(in crate::engine) use source::stdin_size;
 
 /// What is to be imported, and how.
 #[derive(Clone, Debug, Default)]
@@ -102,7 +103,7 @@ impl Engine {
         let source = self.open_source(&request.source, &options)?;
         let store = self.store()?;
         let pending = store.begin_layer()?;
-        let target = LayerTarget { tree: pending.tree(), overrides: pending.overrides() };
+        let target = LayerTarget::within(&pending.folder());
         began(ImportStart { counters: Arc::clone(&options.counters), total: source.total() });
         let summary = match source {
             Source::Directory(dir) => image::import_directory(&dir, &target, &options)?,

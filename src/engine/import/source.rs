@@ -172,7 +172,7 @@ fn advise(error: Error) -> Error {
 }
 
 /// The size of a file that stdin was redirected from.
-fn stdin_size() -> Option<u64> {
+pub(in crate::engine) fn stdin_size() -> Option<u64> {
     let stat = rustix::fs::fstat(std::io::stdin()).ok()?;
     let metadata = Metadata::from(&stat);
     (metadata.kind == FileKind::Regular).then_some(metadata.size)

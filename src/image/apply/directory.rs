@@ -61,28 +61,53 @@ impl Extractor<'_> {
             let (member, path) = (display(member), display(&path));
             Err(Error::invalid(format!("the member {member:?} passes through {path:?}, {what}")))
         };
-        let dir = self.chain.top()?;
-        match fs::absent_is_none(dir.metadata(name))?.map(|metadata| metadata.kind) {
+        let found = fs::absent_is_none(self.chain.top()?.metadata(name))?;
+        match found.map(|metadata| metadata.kind) {
             Some(FileKind::Directory) => {
-                let below = dir.open_dir(name)?;
+                let below = self.chain.top()?.open_dir(name)?;
                 self.come_back(below, name)
             }
             Some(FileKind::Symlink) => blocked("a symbolic link"),
+            Some(_) if self.take_whiteout(name)? => {
+                let below = self.chain.top()?.create_dir(name)?;
+                self.hide_below(&below)?;
+                self.descend(below, name, Finish::Attributes(implicit(), false))
+            }
             Some(_) => blocked("which is no directory"),
             None if self.applied.overrides.has_node(&path) => blocked("which is no directory"),
             None => {
-                let below = dir.create_dir(name)?;
+                let below = self.chain.top()?.create_dir(name)?;
+                if let Some(looks) = self.looks_below(name)? {
+                    return self.descend(below, name, Finish::Attributes(looks, false));
+                }
                 if let Some(upon) = self.upon {
                     let Owner { uid, gid } = upon.owner.unwrap_or(Owner { uid: 0, gid: 0 });
                     let mtime = Timestamp::now();
                     let attributes = Attributes { uid, gid, mtime, ..implicit() };
-                    return self.chain.push(below, name, Finish::Attributes(attributes, false));
+                    return self.descend(below, name, Finish::Attributes(attributes, false));
                 }
                 if !self.unlisted.add(&path) {
                     self.applied.report.note(Topic::ImplicitDirectory, &path);
                 }
-                self.chain.push(below, name, Finish::Attributes(implicit(), false))
+                self.descend(below, name, Finish::Attributes(implicit(), false))
             }
+        }
+    }
+
+    /// Makes `below`, which is `name` in the topmost directory, the topmost one.
+    fn descend(&mut self, below: Dir, name: &OsStr, finish: Finish) -> Result<()> {
+        if let Some(diff) = &mut self.diff {
+            diff.enter(&below, self.chain.path(), name)?;
+        }
+        self.chain.push(below, name, finish)
+    }
+
+    /// What the directory `name` in the topmost one looks like in the layers
+    /// below, if it is in them.
+    fn looks_below(&self, name: &OsStr) -> Result<Option<Attributes>> {
+        match &self.diff {
+            Some(diff) => diff.looks(self.chain.path(), name),
+            None => Ok(None),
         }
     }
 
@@ -103,7 +128,7 @@ impl Extractor<'_> {
         if mode & 0o2700 != 0o700 {
             below.set_mode(this, (mode | 0o700) & !0o2000)?;
         }
-        self.chain.push(below, name, Finish::Restore { mode, mtime, acl })
+        self.descend(below, name, Finish::Restore { mode, mtime, acl })
     }
 
     pub(super) fn leave(&mut self) -> Result<()> {
@@ -112,6 +137,9 @@ impl Extractor<'_> {
         let this = OsStr::new(".");
         // `dir` borrows the chain, whose data is wanted as well.
         let dir = dir.duplicate()?;
+        if let Some(diff) = &mut self.diff {
+            diff.leave();
+        }
         match self.chain.pop() {
             Some(Finish::Attributes(attributes, is_old)) => {
                 self.pending_xattrs -= xattrs::size(&attributes.xattrs);
@@ -174,7 +202,7 @@ impl Extractor<'_> {
             Ok(below) => {
                 // A device by that name is not in the tree.
                 self.applied.overrides.forget_tree(&entry.path);
-                self.chain.push(below, name, Finish::Attributes(entry.attributes, false))
+                self.descend(below, name, Finish::Attributes(entry.attributes, false))
             }
             Err(error) if error.kind() == Kind::AlreadyExists => {
                 if dir.metadata(name)?.kind == FileKind::Directory {
@@ -183,9 +211,15 @@ impl Extractor<'_> {
                 } else if self.upon.is_some() {
                     return Err(no_overwriting(&entry.path, "no directory", "one"));
                 } else {
-                    self.replace(name, &entry.path)?;
+                    let hides = self.take_whiteout(name)?;
+                    if !hides {
+                        self.replace(name, &entry.path)?;
+                    }
                     let below = self.chain.top()?.create_dir(name)?;
-                    self.chain.push(below, name, Finish::Attributes(implicit(), false))?;
+                    if hides {
+                        self.hide_below(&below)?;
+                    }
+                    self.descend(below, name, Finish::Attributes(implicit(), false))?;
                 }
                 if let Some(finish) = self.chain.data() {
                     *finish = Finish::Attributes(entry.attributes, self.upon.is_none());

@@ -10,6 +10,7 @@ use crate::image::report::Topic;
 
 use super::Extractor;
 use super::directory::is_within;
+use super::lower::is_whiteout;
 
 impl Extractor<'_> {
     /// Gives what is at `target` the second name `path`, which is `name` in
@@ -35,6 +36,7 @@ impl Extractor<'_> {
             }
             return self.link_overrides(path, target);
         }
+        self.bring_up(path, target)?;
         self.link_file(name, (path, target))?;
         self.applied.overrides.forget(path);
         self.link_overrides(path, target)
@@ -64,10 +66,12 @@ impl Extractor<'_> {
                 error.context(format!("cannot make the hard link {path:?} to {target:?}"))
             }
         })?;
-        match fs::absent_is_none(from.metadata(&target_name))?.map(|metadata| metadata.kind) {
-            Some(FileKind::Directory) => return Err(refused(path, target, "which is a directory")),
-            Some(_) => {}
-            None => return Err(missing()),
+        match fs::absent_is_none(from.metadata(&target_name))? {
+            Some(found) if found.kind == FileKind::Directory => {
+                return Err(refused(path, target, "which is a directory"));
+            }
+            Some(found) if !is_whiteout(&found) => {}
+            _ => return Err(missing()),
         }
         match self.chain.top()?.create_link(name, &from, &target_name) {
             Err(error) if error.kind() == Kind::AlreadyExists => {

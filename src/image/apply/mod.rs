@@ -23,11 +23,14 @@
 //! - Blocks of zeros become holes.
 //!
 //! This file is the stream; what its members become is told in `make`,
-//! `directory` and `hard_link`, and what becomes of others in `aside`.
+//! `directory` and `hard_link`, what becomes of others in `aside`, and what is
+//! different for one layer of several in `diff`.
 
 mod aside;
+mod diff;
 mod directory;
 mod hard_link;
+mod lower;
 mod make;
 mod unlisted;
 
@@ -41,6 +44,7 @@ use crate::fs::{self, Dir, FileKind, Owner, Timestamp};
 
 use super::chain::Chain;
 use super::entry::{Attributes, Entry, EntryKind, display, is_whiteout};
+use super::frame::FrameWriter;
 use super::overrides::Overrides;
 use super::read::TarReader;
 use super::report::{Counters, Report, Topic};
@@ -48,11 +52,13 @@ use super::settle::{Caller, inherits_nothing};
 use super::xattrs::{Fate, fate};
 
 use aside::Aside;
+use diff::DiffState;
 use directory::{Finish, implicit};
 use make::{Made, make};
 use unlisted::Unlisted;
 
 pub use aside::LeftOut;
+pub use diff::Diff;
 
 /// How an archive is applied.
 #[derive(Default)]
@@ -66,6 +72,8 @@ pub struct ApplyOptions<'a> {
     pub counters: Option<&'a Counters>,
     /// The target is not a tree of our own making.
     pub upon: Option<Upon>,
+    /// It is one layer of several.
+    pub diff: Option<Diff<'a>>,
 }
 
 /// How an archive is applied upon a directory that others use: the directory
@@ -110,6 +118,9 @@ pub fn apply<R: BufRead>(
     options: &ApplyOptions<'_>,
 ) -> Result<Applied> {
     let mut extractor = Extractor::new(target, options)?;
+    if let Some(diff) = options.diff {
+        reader.keep_frame(FrameWriter::create(&diff.target.frame)?);
+    }
     while let Some(mut entry) = reader.next_entry()? {
         if let Some(epoch) = options.epoch {
             entry.attributes.mtime = entry.attributes.mtime.min(epoch);
@@ -118,16 +129,20 @@ pub fn apply<R: BufRead>(
             extractor.set_aside(entry, &mut reader)?;
             continue;
         }
-        match options.upon {
-            Some(upon) => upon.give(&mut entry),
-            None => refuse_whiteout(&entry)?,
+        match (options.upon, options.diff) {
+            (Some(upon), _) => upon.give(&mut entry),
+            (None, Some(_)) if extractor.whiteout(&entry)? => continue,
+            (None, Some(_)) => {}
+            (None, None) => refuse_whiteout(&entry)?,
         }
         extractor.count(&entry);
         if let Some(counters) = options.counters {
             counters.add_file();
         }
         extractor.member(entry, &mut reader)?;
+        extractor.tell_moved(&mut reader)?;
     }
+    reader.finish_frame()?;
     let mut applied = extractor.finish()?;
     applied.has_end_marker = reader.has_end_marker();
     if !applied.has_end_marker {
@@ -156,6 +171,7 @@ struct Extractor<'a> {
     unlisted: Unlisted,
     aside: Aside<'a>,
     upon: Option<Upon>,
+    diff: Option<DiffState<'a>>,
     applied: Applied,
 }
 
@@ -175,6 +191,7 @@ impl<'a> Extractor<'a> {
             unlisted: Unlisted::default(),
             aside: Aside::new(options.left_out),
             upon: options.upon,
+            diff: options.diff.map(DiffState::new).transpose()?,
             applied: Applied::default(),
         })
     }
@@ -211,6 +228,8 @@ impl<'a> Extractor<'a> {
         let made = match self.make(&name, &entry, reader) {
             Err(error) if error.kind() == Kind::AlreadyExists => {
                 self.replace(&name, &entry.path)?;
+                // Before the data of the new one.
+                self.tell_moved(reader)?;
                 self.make(&name, &entry, reader)?
             }
             result => result?,
@@ -221,24 +240,35 @@ impl<'a> Extractor<'a> {
     /// Removes what stands at `name`.
     fn replace(&mut self, name: &OsStr, path: &[u8]) -> Result<()> {
         use std::os::fd::{AsFd, AsRawFd};
-        let dir = self.chain.top()?;
-        let kind = dir.metadata(name)?.kind;
+        let kind = self.chain.top()?.metadata(name)?.kind;
         if kind == FileKind::Directory && self.upon.is_some() {
             return Err(no_overwriting(path, "a directory", "what is none"));
         }
-        if kind == FileKind::Directory {
+        if self.take_whiteout(name)? {
+            return Ok(());
+        }
+        if self.move_away(name, path, kind)? {
+            self.unlisted.remove_tree(path);
+        } else if kind == FileKind::Directory {
             // By descriptor: the path itself may be longer than PATH_MAX.
-            let parent = PathBuf::from(format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd()));
+            let fd = self.chain.top()?.as_fd().as_raw_fd();
+            let parent = PathBuf::from(format!("/proc/self/fd/{fd}"));
             fs::remove_tree(&parent.join(name))?;
             self.unlisted.remove_tree(path);
         } else {
-            dir.remove(name, kind)?;
+            self.chain.top()?.remove(name, kind)?;
         }
         self.applied.overrides.forget_tree(path);
         if self.upon.is_none() {
             self.applied.report.note(Topic::Replaced, path);
         }
         Ok(())
+    }
+
+    /// Tells the frame what was moved away.
+    fn tell_moved<R: BufRead>(&mut self, reader: &mut TarReader<R>) -> Result<()> {
+        let (Some(diff), Some(frame)) = (&mut self.diff, reader.frame()) else { return Ok(()) };
+        diff.take_moved().iter().try_for_each(|path| frame.add_moved(path))
     }
 
     fn make<R: BufRead>(
@@ -266,6 +296,9 @@ impl<'a> Extractor<'a> {
         if fs::absent_is_none(self.chain.top()?.metadata(name))?.is_some() {
             self.replace(name, &entry.path)?;
         }
+        if self.diff.is_some() {
+            self.hide_behind_node(&entry.path)?;
+        }
         self.applied.overrides.add_node(entry)
     }
 
@@ -277,7 +310,12 @@ impl<'a> Extractor<'a> {
             return Ok(self.applied);
         }
         let root = self.root.duplicate()?;
-        let attributes = std::mem::take(&mut self.root_finish);
+        let mut attributes = std::mem::take(&mut self.root_finish);
+        if let (Some(diff), false) = (&self.diff, self.applied.has_root)
+            && let Some(looks) = diff.root_looks()?
+        {
+            attributes = looks;
+        }
         self.settle_directory(&root, b"", (attributes, true))?;
         for path in self.unlisted.into_paths() {
             self.applied.report.note(Topic::ImplicitDirectory, &path);

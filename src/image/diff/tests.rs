@@ -31,7 +31,7 @@ impl Room {
     }
 
     fn target(&self) -> LayerTarget {
-        LayerTarget { tree: self.path("layer"), overrides: self.path("overrides") }
+        LayerTarget { tree: self.path("layer"), ..LayerTarget::within(self.folder.path()) }
     }
 
     fn copy(&self, left_out: &[&str], epoch: Option<i64>) -> Result<CopiedChanges> {

@@ -18,7 +18,13 @@ pub(super) fn is_root() -> bool {
 }
 
 pub(super) fn target(room: &Path, name: &str) -> LayerTarget {
-    LayerTarget { tree: room.join(name), overrides: room.join(format!("{name}.overrides")) }
+    let beside = |what: &str| room.join(format!("{name}.{what}"));
+    LayerTarget {
+        tree: room.join(name),
+        overrides: beside("overrides"),
+        frame: beside("frame"),
+        replaced: beside("replaced"),
+    }
 }
 
 pub(super) fn set(dir: &Dir, name: &str, mtime: (i64, u32)) {
@@ -459,7 +465,8 @@ fn layout_holds_the_image_and_finds_a_changed_tree() {
     })
     .unwrap();
     let reference = Some("vmibuild:latest");
-    let images = [LayoutImage { reference, manifest: &image.manifest, config: &image.config }];
+    let (manifest, config) = (&image.manifest, &image.config);
+    let images = [LayoutImage { reference, full_name: None, manifest, config }];
     let mut give = |_, out: &mut dyn std::io::Write| regenerate(&layer, out).map(drop);
     let path = room.path().join("layout");
     write_layout(&path, &images, &mut give).unwrap();

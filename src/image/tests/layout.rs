@@ -22,7 +22,7 @@ fn image(comment: &str, layers: &[&[u8]]) -> AssembledImage {
 }
 
 fn named<'a>(image: &'a AssembledImage, reference: Option<&'a str>) -> LayoutImage<'a> {
-    LayoutImage { reference, manifest: &image.manifest, config: &image.config }
+    LayoutImage { reference, full_name: None, manifest: &image.manifest, config: &image.config }
 }
 
 /// Gives the tar that has the digest asked for.
@@ -128,7 +128,9 @@ fn wrong_bytes_name_the_layer_and_leave_nothing() {
 #[test]
 fn a_manifest_and_a_config_of_different_images_are_refused() {
     let (one, two, three) = (image("1", &[b"base"]), image("2", &[b"base"]), image("3", &[]));
-    let mixed = |config| [LayoutImage { reference: None, manifest: &one.manifest, config }];
+    let mixed = |config| {
+        [LayoutImage { reference: None, full_name: None, manifest: &one.manifest, config }]
+    };
     let error = refused(&mixed(&two.config), &mut from(&[b"base"]));
     assert_eq!(error.kind(), Kind::Mismatch);
     assert!(error.to_string().starts_with("the image config is sha256:"), "{error}");
@@ -142,7 +144,12 @@ fn compressed_layers_are_refused() {
     let mut manifest: Manifest = serde_json::from_slice(&image.manifest).unwrap();
     manifest.layers[0].digest = Digest::of(b"base.gz");
     let manifest = to_canonical_json(&manifest).unwrap();
-    let images = [LayoutImage { reference: None, manifest: &manifest, config: &image.config }];
+    let images = [LayoutImage {
+        reference: None,
+        full_name: None,
+        manifest: &manifest,
+        config: &image.config,
+    }];
     assert_eq!(refused(&images, &mut from(&[b"base"])).kind(), Kind::Unsupported);
 }
 

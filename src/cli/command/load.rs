@@ -1,0 +1,36 @@
+//! `envbox load`, `envbox image load`.
+
+use crate::cli::args::load::Load;
+use crate::cli::exit;
+use crate::cli::progress::{self, Progress};
+use crate::engine::{Engine, ImportStart, LoadRequest, LoadedImage};
+use crate::error::Result;
+
+/// Loads, and says in docker's words what.
+pub(in crate::cli) fn run(engine: &Engine, load: Load) -> Result<i32> {
+    let is_shown = !load.quiet && progress::is_seen();
+    let request = LoadRequest {
+        input: load.input,
+        platform: load.platform,
+        layer_limit: load.max_layer_size,
+    };
+    let mut line = None;
+    let loaded = engine.load(&request, |ImportStart { counters, total }| {
+        line = is_shown.then(|| Progress::start(counters, total));
+    });
+    // What follows is printed where the line was.
+    drop(line);
+    Ok(exit::data(&loaded?.iter().map(told).collect::<String>()))
+}
+
+fn told(image: &LoadedImage) -> String {
+    let LoadedImage { id, name, previous } = image;
+    let Some(name) = name else { return format!("Loaded image ID: {id}\n") };
+    let moved = previous.map(|previous| {
+        format!(
+            "The image {name} already exists, renaming the old one with ID {previous} to empty \
+             string\n"
+        )
+    });
+    format!("{}Loaded image: {name}\n", moved.unwrap_or_default())
+}

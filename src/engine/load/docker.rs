@@ -1,0 +1,60 @@
+//! The form of `docker save`: `manifest.json` names for each image its config,
+//! its names and the tars of its layers (moby, image/spec/v1.2.md, "Combined
+//! Image JSON + Filesystem Changeset Format"). Other programs compress the
+//! layers.
+
+use serde::Deserialize;
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::reference::ImageRef;
+
+use super::archive::{Archive, missing};
+use super::{FoundImage, FoundLayer, JSON_LIMIT, parse};
+
+/// The member that makes an archive one of docker's.
+pub(super) const MANIFEST: &str = "manifest.json";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Item {
+    config: String,
+    #[serde(default)]
+    repo_tags: Option<Vec<String>>,
+    #[serde(default)]
+    layers: Option<Vec<String>>,
+}
+
+/// The images that `manifest`, the content of `manifest.json`, names.
+///
+/// # Errors
+/// `Invalid` for a malformed manifest, a missing config, and names that are
+/// none; `Mismatch` for a config that is not what its name says.
+pub(super) fn images(archive: &Archive, manifest: &[u8]) -> Result<Vec<FoundImage>> {
+    let items: Vec<Item> = parse(MANIFEST, manifest)?;
+    items.into_iter().map(|item| image(archive, item)).collect()
+}
+
+fn image(archive: &Archive, item: Item) -> Result<FoundImage> {
+    let config = archive.read(&item.config, JSON_LIMIT)?.ok_or_else(|| missing(&item.config))?;
+    if let Some(expected) = digest_in(&item.config)
+        && Digest::of(&config) != expected
+    {
+        let (path, found) = (&item.config, Digest::of(&config));
+        return Err(Error::mismatch(format!("the config {path:?} in the archive is {found}")));
+    }
+    let names = item.repo_tags.unwrap_or_default();
+    let layer = |path: String| FoundLayer { path, descriptor: None };
+    Ok(FoundImage {
+        names: names.iter().map(|name| name.parse()).collect::<Result<Vec<ImageRef>>>()?,
+        config,
+        layers: item.layers.unwrap_or_default().into_iter().map(layer).collect(),
+        manifest: None,
+    })
+}
+
+/// The digest that a path ends with: `<digest>.json` or `sha256/<digest>`.
+fn digest_in(path: &str) -> Option<Digest> {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    Digest::from_encoded(name.strip_suffix(".json").unwrap_or(name)).ok()
+}

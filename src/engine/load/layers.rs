@@ -1,0 +1,141 @@
+//! Layers of an archive, one upon the other, into the store.
+
+use std::collections::HashSet;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::digest::{ChainId, DiffId, VerifyingReader};
+use crate::engine::save;
+use crate::error::{Error, Result};
+use crate::fs;
+use crate::image::{self, Counters, LayerTarget, LoadOptions, LoadedLayer, MarkSpace};
+use crate::store::{EphemeralSnapshot, LayerRecord, Spool, Store};
+
+use super::FoundLayer;
+use super::archive::{Archive, missing};
+
+/// Loads layers, and knows which of them are new.
+pub(super) struct Loader<'a> {
+    store: &'a Store,
+    marks: MarkSpace,
+    limit: u64,
+    counters: Arc<Counters>,
+    spool: Spool,
+    /// Those that were not in the store before.
+    new: HashSet<ChainId>,
+    /// Keep the others from being removed meanwhile; by their topmost layer.
+    held: Vec<(ChainId, EphemeralSnapshot)>,
+}
+
+impl<'a> Loader<'a> {
+    /// A loader of layers of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// Those of [`Store::begin_spool`].
+    pub(super) fn new(
+        store: &'a Store,
+        marks: MarkSpace,
+        (limit, counters): (u64, Arc<Counters>),
+    ) -> Result<Self> {
+        let (new, held) = (HashSet::new(), Vec::new());
+        Ok(Self { store, marks, limit, counters, spool: store.begin_spool()?, new, held })
+    }
+
+    /// The folder for what cannot be read where it lies.
+    pub(super) fn folder(&self) -> &Path {
+        self.spool.path()
+    }
+
+    /// The store.
+    pub(super) fn store(&self) -> &'a Store {
+        self.store
+    }
+
+    /// The layer that tops `stack`, lowest first: that of the store, if it has
+    /// it, else what `layer` is.
+    ///
+    /// # Errors
+    /// `Mismatch` if the layer is not what its digests say; `Invalid` if the
+    /// archive has it not; those of [`image::load_layer`].
+    pub(super) fn load(
+        &mut self,
+        archive: &Archive,
+        layer: &FoundLayer,
+        stack: &[DiffId],
+    ) -> Result<LayerRecord> {
+        let chains = ChainId::stack(stack);
+        let (Some((&chain_id, below)), Some(&diff_id)) = (chains.split_last(), stack.last()) else {
+            return Err(Error::internal("a layer of an empty stack"));
+        };
+        let (reader, _) = archive.open(&layer.path)?.ok_or_else(|| missing(&layer.path))?;
+        if let Some(record) = self.present(chain_id)? {
+            self.hold(chain_id, below.last())?;
+            return Ok(record);
+        }
+        let lower: Vec<LayerTarget> = below
+            .iter()
+            .rev()
+            .map(|&chain| save::layer(self.store, chain))
+            .collect::<Result<_>>()?;
+        let pending = self.store.begin_layer()?;
+        let target = LayerTarget::within(&pending.folder());
+        let loaded = self.apply(reader, layer, (&target, &lower))?;
+        let LoadedLayer { diff_id: found, tar_size, content_size } = loaded;
+        if found != diff_id {
+            return Err(Error::mismatch(format!("its tar is {found} ({tar_size} bytes)")));
+        }
+        let parent = below.last().copied();
+        let record = LayerRecord { chain_id, diff_id, parent, tar_size, content_size };
+        self.spool.expect(chain_id)?;
+        pending.commit(record)?;
+        self.new.insert(chain_id);
+        Ok(record)
+    }
+
+    /// What the store keeps of `chain`, if it has it and nobody removed it by
+    /// hand.
+    fn present(&self, chain: ChainId) -> Result<Option<LayerRecord>> {
+        let Some(record) = self.store.layer_record(chain)? else { return Ok(None) };
+        let found = fs::metadata(&self.store.layer(chain)?.tree)?;
+        Ok(found.map(|_| record))
+    }
+
+    /// Keeps `chain`, which lies upon `parent`, from being removed.
+    fn hold(&mut self, chain: ChainId, parent: Option<&ChainId>) -> Result<()> {
+        if self.new.contains(&chain) {
+            return Ok(());
+        }
+        let snapshot = self.store.prepare(Some(chain))?;
+        match self.held.last_mut().filter(|(top, _)| parent == Some(top)) {
+            // The dropped one goes at once, not behind this process.
+            Some(last) => *last = (chain, snapshot),
+            None => self.held.push((chain, snapshot)),
+        }
+        Ok(())
+    }
+
+    fn apply(
+        &self,
+        reader: Box<dyn Read + Send>,
+        layer: &FoundLayer,
+        (target, lower): (&LayerTarget, &[LayerTarget]),
+    ) -> Result<LoadedLayer> {
+        let reader: Box<dyn Read + Send> = match layer.descriptor {
+            Some((digest, size)) => Box::new(VerifyingReader::new(reader, digest, size)),
+            None => reader,
+        };
+        let options =
+            LoadOptions { lower, marks: self.marks, limit: self.limit, counters: &self.counters };
+        image::load_layer(reader, target, &options)
+    }
+
+    /// Ends the work: layers of images that did not come to be are taken back.
+    ///
+    /// # Errors
+    /// Those of [`Store::end_spool`].
+    pub(super) fn finish(self) -> Result<()> {
+        drop(self.held);
+        self.store.end_spool(self.spool)
+    }
+}

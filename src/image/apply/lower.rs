@@ -1,0 +1,138 @@
+//! What lies below a layer that is being applied: the layers that it will be
+//! stacked upon, seen as overlayfs will show them (Documentation/filesystems/
+//! overlayfs, "Merging", "whiteouts and opaque directories").
+
+use std::cell::OnceCell;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::error::Result;
+use crate::fs::{self, Dir, FileKind, Metadata};
+use crate::image::chain::open_long;
+use crate::image::entry::{Attributes, Xattrs};
+use crate::image::layer::LayerTarget;
+use crate::image::overrides::Overrides;
+use crate::image::xattrs::{Fate, fate};
+
+use super::super::marks::MarkSpace;
+
+/// Layers by their number in [`Lower`], topmost first: those that have a
+/// directory which overlayfs merges.
+pub(super) type Merged = Vec<usize>;
+
+/// What is seen by a name.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing, or what a whiteout hides.
+    Nothing,
+    /// A directory.
+    Directory(Merged),
+    /// Something else, of this layer.
+    Other(usize),
+}
+
+/// The layers below, topmost first.
+pub(super) struct Lower {
+    layers: Vec<Layer>,
+    marks: MarkSpace,
+}
+
+struct Layer {
+    dir: Dir,
+    target: LayerTarget,
+    overrides: OnceCell<Overrides>,
+}
+
+impl Lower {
+    /// Opens `targets`, topmost first.
+    ///
+    /// # Errors
+    /// Those of open(2).
+    pub(super) fn open(targets: &[LayerTarget], marks: MarkSpace) -> Result<Self> {
+        let open = |target: &LayerTarget| {
+            let dir = Dir::open(&target.tree)?;
+            Ok(Layer { dir, target: target.clone(), overrides: OnceCell::new() })
+        };
+        Ok(Self { layers: targets.iter().map(open).collect::<Result<_>>()?, marks })
+    }
+
+    /// All layers: what the root merges.
+    pub(super) fn all(&self) -> Merged {
+        (0..self.layers.len()).collect()
+    }
+
+    /// What is seen as `name` in the directory `parent` that `within` merge.
+    ///
+    /// # Errors
+    /// Those of openat2(2) and fstatat(2).
+    pub(super) fn find(&self, within: &[usize], parent: &[u8], name: &OsStr) -> Result<Found> {
+        let mut merged = Merged::new();
+        for &number in within {
+            let dir = open_long(&self.layers[number].dir, parent)?;
+            let Some(metadata) = fs::absent_is_none(dir.metadata(name))? else { continue };
+            if metadata.kind == FileKind::Directory {
+                merged.push(number);
+                if self.marks.is_opaque(&dir.open_dir(name)?)? {
+                    break;
+                }
+                continue;
+            }
+            if merged.is_empty() && !is_whiteout(&metadata) {
+                return Ok(Found::Other(number));
+            }
+            break;
+        }
+        Ok(if merged.is_empty() { Found::Nothing } else { Found::Directory(merged) })
+    }
+
+    /// The names in all directories `path` that `within` merge, those that are
+    /// hidden included.
+    ///
+    /// # Errors
+    /// Those of openat2(2) and getdents(2).
+    pub(super) fn names(&self, within: &[usize], path: &[u8]) -> Result<Vec<fs::Names>> {
+        let names = |&number: &usize| open_long(&self.layers[number].dir, path)?.names();
+        within.iter().map(names).collect()
+    }
+
+    /// The directory `parent` of the layer `number`.
+    ///
+    /// # Errors
+    /// Those of openat2(2).
+    pub(super) fn open_dir(&self, number: usize, parent: &[u8]) -> Result<Dir> {
+        open_long(&self.layers[number].dir, parent)
+    }
+
+    /// What the layer `number` has of `path`, which is `name` in `dir`.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub(super) fn attributes(
+        &self,
+        number: usize,
+        path: &[u8],
+        (dir, name): (&Dir, &OsStr),
+    ) -> Result<Attributes> {
+        let Metadata { mode, uid, gid, mtime, .. } = dir.metadata(name)?;
+        let mut kept = Xattrs::new();
+        for attribute in fs::list_xattrs(dir, name)? {
+            if fate(attribute.as_bytes()) == Fate::Kept
+                && let Some(value) = fs::read_xattr(dir, name, &attribute)?
+            {
+                kept.insert(attribute.as_bytes().to_vec(), value);
+            }
+        }
+        let layer = &self.layers[number];
+        if layer.overrides.get().is_none() {
+            let overrides = Overrides::load(&layer.target.overrides)?;
+            let _ = layer.overrides.set(overrides);
+        }
+        let overridden = layer.overrides.get().and_then(|overrides| overrides.attributes(path));
+        Ok(overridden.cloned().unwrap_or(Attributes { mode, uid, gid, mtime, xattrs: kept }))
+    }
+}
+
+/// True for overlayfs's whiteout.
+pub(super) fn is_whiteout(metadata: &Metadata) -> bool {
+    metadata.kind == FileKind::CharDevice && metadata.rdev == (0, 0)
+}
