@@ -22,7 +22,7 @@ use crate::store::{Event, Store};
 use crate::sys::socket;
 
 use super::environment::Variables;
-use super::lifecycle::{event, new_id, restarting, to_monitor};
+use super::lifecycle::{event, new_id, not_running, restarting, to_monitor};
 use super::options::environment::EnvironmentOption;
 use super::options::user::{Principal, UserSpec};
 use super::request::Terminal;
@@ -188,12 +188,6 @@ impl Engine {
 fn paused(name: &str) -> Error {
     let message = format!("container {name} is paused, unpause the container before exec");
     Error::new(Kind::InUse, message).hint(format!("envbox unpause {name}"))
-}
-
-/// docker's words.
-pub(super) fn not_running(name: &str) -> Error {
-    Error::new(Kind::InUse, format!("container {name} is not running"))
-        .hint(format!("start it: envbox start {name}"))
 }
 
 /// The home of the user with this number; `/` where there is none.

@@ -13,8 +13,7 @@ use crate::runtime::join::{Doors, Target};
 use crate::runtime::spec::{IpcNamespace, NetworkNamespace, PidNamespace};
 use crate::sys::process::Namespaces;
 
-use super::exec::not_running;
-use super::lifecycle::{Found, KeptSpec};
+use super::lifecycle::{Found, KeptSpec, not_running};
 use super::options::hostname::Hostname;
 use super::options::isolation::{IsolationOptions, changes_host};
 use super::options::namespace::{IpcMode, Neighbor, PidMode, UtsMode};

@@ -249,8 +249,12 @@ for_everyone! {
             commit.wait().unwrap();
             eventually("it goes on", || inspect(room, "one", "{{.State.Status}}") == "running");
         }
+        let count = |folder| std::fs::read_dir(room.path().join(folder)).unwrap().count();
+        // All that came through have the same layer.
+        let images = room.envbox(&["images", "-q"]).succeeds().stdout().lines().count();
+        assert_eq!(count("store/layers"), images.min(2), "{images} images");
         room.envbox(&["commit", "one", "image"]).succeeds();
-        assert_eq!(std::fs::read_dir(room.path().join("store/tmp")).unwrap().count(), 0);
+        assert_eq!(count("store/tmp"), 0);
         room.envbox(&["save", "--format", "oci-dir", "-o", "out", "image"]).succeeds();
         room.envbox(&["rm", "-f", "one"]).succeeds();
     }

@@ -3,26 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use crate::harness::process::eventually;
-use crate::harness::{Room, for_everyone, skip};
+use crate::harness::{Room, for_everyone};
 
 /// Imports the room's rootfs as `base`.
 fn base(room: &Room) {
     let rootfs = room.rootfs();
     room.envbox(&["import", rootfs.to_str().unwrap(), "base"]).succeeds();
-}
-
-/// Whether this room's user has cgroups here; skips the test if not.
-fn has_groups(room: &Room) -> bool {
-    let output = room.envbox(&["run", "--rm", "--pids-limit", "100", "base", "true"]);
-    let reason = output.stderr();
-    if reason.contains("there are no cgroups") || reason.contains("no cgroup controller") {
-        // The way out is part of the answer.
-        output.exits(125).warns("cannot set --pids-limit").warns("hint: ");
-        skip(reason.lines().next().unwrap_or_default());
-        return false;
-    }
-    output.succeeds();
-    true
 }
 
 /// The directories of the group of the container `id`.
@@ -49,7 +35,7 @@ fn value(groups: &[PathBuf], names: [&str; 2]) -> String {
 for_everyone! {
     fn limits_are_in_force_and_go_with_the_container(room) {
         base(room);
-        if !has_groups(room) {
+        if !room.has_groups() {
             return;
         }
         let flags = ["-m", "64m", "--pids-limit", "50", "--memory-reservation", "32m"];
@@ -91,7 +77,7 @@ for_everyone! {
         let fields = "{{.Name}} {{.CPUPerc}} {{.PIDs}}";
         stats(&["-a", "--format", fields]).succeeds().says(unknown);
         stats(&["none"]).exits(1).warns("no such container: none");
-        if !has_groups(room) {
+        if !room.has_groups() {
             let line = "echo ready; exec sleep 1000";
             room.envbox(&["run", "-d", "--name", "web", "base", "sh", "-c", line]).succeeds();
             stats(&["web", "--format", fields]).succeeds().warns("has no cgroup").says("web -- --");
@@ -113,7 +99,7 @@ for_everyone! {
 
     fn a_killed_monitor_leaves_no_group_to_the_next_command(room) {
         base(room);
-        if !has_groups(room) {
+        if !room.has_groups() {
             return;
         }
         let words = ["run", "-d", "--name", "web", "base", "sleep", "1000"];

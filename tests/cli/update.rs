@@ -17,18 +17,6 @@ fn web(room: &Room, flags: &[&str]) -> String {
     room.envbox(&words).succeeds().stdout().trim_end().to_owned()
 }
 
-/// Whether this room's user has cgroups here; skips the test if not.
-fn has_groups(room: &Room) -> bool {
-    let output = room.envbox(&["run", "--rm", "--pids-limit", "100", "base", "true"]);
-    let reason = output.stderr();
-    if reason.contains("there are no cgroups") || reason.contains("no cgroup controller") {
-        skip(reason.lines().next().unwrap_or_default());
-        return false;
-    }
-    output.succeeds();
-    true
-}
-
 /// What the kernel has for the container `id`: the content of the first of these
 /// files, v1's name and v2's, that is there.
 fn in_force(id: &str, names: [&str; 2]) -> String {
@@ -70,7 +58,7 @@ fn mebibytes<const N: usize>(all: [u64; N]) -> [String; N] {
 for_everyone! {
     fn a_container_that_runs_has_new_limits_at_once_and_when_it_starts_again(room) {
         base(room);
-        if !has_groups(room) {
+        if !room.has_groups() {
             return;
         }
         let id = web(room, &["-m", "64m", "--pids-limit", "50"]);
@@ -117,7 +105,7 @@ for_everyone! {
         let fields = ["--format", "{{.Action}}", "--until", "0s", "--since", "1h"];
         let words = [&["events"], &fields[..], &["--filter", "container=web"]].concat();
         assert_eq!(room.envbox(&words).succeeds().stdout(), "create\nupdate\n");
-        if !has_groups(room) {
+        if !room.has_groups() {
             return;
         }
         room.envbox(&["start", "web"]).succeeds();
@@ -131,7 +119,7 @@ for_everyone! {
 
     fn a_container_that_is_not_kept_can_be_updated_too(room) {
         base(room);
-        if !has_groups(room) {
+        if !room.has_groups() {
             return;
         }
         let line = "echo ready; exec sleep 1000";
@@ -160,7 +148,7 @@ for_everyone! {
 
     fn what_the_host_refuses_changes_nothing(room) {
         base(room);
-        if !has_groups(room) {
+        if !room.has_groups() {
             return;
         }
         if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
@@ -186,7 +174,7 @@ for_everyone! {
 
     fn updates_at_the_same_time_are_all_kept(room) {
         base(room);
-        if !has_groups(room) {
+        if !room.has_groups() {
             return;
         }
         let id = web(room, &[]);
@@ -209,8 +197,7 @@ for_everyone! {
         base(room);
         web(room, &[]);
         let output = room.envbox(&["update", "--pids-limit", "40", "web"]);
-        let reason = output.stderr();
-        if !reason.contains("there are no cgroups") && !reason.contains("no cgroup controller") {
+        if !output.lacks_groups() {
             output.succeeds();
             room.envbox(&["rm", "-f", "web"]).succeeds();
             skip("this user has cgroups here");

@@ -7,7 +7,9 @@
 //! `skipped: NAME: reason` that `scripts/test` counts.
 
 mod fixture;
+mod groups;
 mod leftover;
+mod mounted;
 mod output;
 pub mod process;
 mod self_test;

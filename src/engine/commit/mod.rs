@@ -25,7 +25,7 @@ use crate::oci::{ExecParameters, ImageConfig, Manifest};
 use crate::reference::ImageRef;
 use crate::runtime::idmap::UserNamespace;
 use crate::runtime::source;
-use crate::store::{ContainerRecord, Event, ImageRecord, LayerRecord, NewImage, Store};
+use crate::store::{ContainerRecord, Event, ImageRecord, LayerRecord, NewImage, Spool, Store};
 
 use super::lifecycle::KeptSpec;
 use super::running::{self, Activity};
@@ -101,17 +101,21 @@ impl Engine {
         let mut config = self.config_of(&container, parent.config.config.clone())?;
         let created_by = config.cmd.as_deref().unwrap_or_default().join(" ");
         changes::apply(&mut config, request.changes.iter().map(String::as_str))?;
-        let written = self.write_changes(store, &container, request.pausing)?;
-        let report = written.report.clone();
-        let id = self.put_commit(request, (&container, &parent), (config, &created_by, written))?;
+        let outcome = store.spooled(|spool| {
+            let written = self.write_changes((store, spool), &container, request.pausing)?;
+            let report = written.report.clone();
+            let made = (config, created_by.as_str(), written);
+            let id = self.put_commit(request, (&container, &parent), made)?;
+            Ok(CommitOutcome { id, report })
+        });
         store.close_database();
-        Ok(CommitOutcome { id, report })
+        outcome
     }
 
     /// Makes what `container` wrote a layer of the store.
     fn write_changes(
         &self,
-        store: &Store,
+        (store, spool): (&Store, &mut Spool),
         container: &ContainerRecord,
         pausing: Pausing,
     ) -> Result<Written> {
@@ -125,13 +129,14 @@ impl Engine {
         };
         let mut summary = image::digest_layer(&target)?;
         report.merge(std::mem::take(&mut summary.report));
-        pending.commit(LayerRecord {
+        let record = LayerRecord {
             chain_id: ChainId::extend(container.chain, summary.diff_id),
             diff_id: summary.diff_id,
             parent: container.chain,
             tar_size: summary.tar_size,
             content_size: summary.content_size,
-        })?;
+        };
+        spool.commit(pending, record)?;
         Ok(Written { layer: Some(summary), report })
     }
 

@@ -121,14 +121,19 @@ impl Engine {
             None => tree::platform(&Dir::open(&target.tree)?)?.unwrap_or_else(Platform::host),
         };
         let chain = ChainId::extend(None, summary.diff_id);
-        pending.commit(LayerRecord {
+        let record = LayerRecord {
             chain_id: chain,
             diff_id: summary.diff_id,
             parent: None,
             tar_size: summary.tar_size,
             content_size: summary.content_size,
-        })?;
-        put(store, request, (config, &platform), summary)
+        };
+        store
+            .spooled(|spool| {
+                spool.commit(pending, record)?;
+                put(store, request, (config, &platform), summary)
+            })
+            .inspect(|_| store.close_database())
     }
 
     /// What the profile and the user leave out. A profile's dead patterns are
@@ -188,7 +193,6 @@ fn put(
         name: request.reference.as_ref(),
         action: "import",
     })?;
-    store.close_database();
     Ok(ImportOutcome {
         id: put.id,
         manifest: assembled.manifest_digest,

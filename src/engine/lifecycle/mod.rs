@@ -126,6 +126,12 @@ impl Engine {
     }
 }
 
+/// docker's words for what needs a process where there is none.
+pub(super) fn not_running(name: &str) -> Error {
+    Error::new(Kind::InUse, format!("container {name} is not running"))
+        .hint(format!("start it: envbox start {name}"))
+}
+
 /// docker's words for what needs a process where there is none just now.
 pub(super) fn restarting(name: &str) -> Error {
     Error::new(

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::monitor::{Control, Exit, Stop, Waited};
 
 use super::super::Engine;
@@ -203,11 +203,7 @@ impl Engine {
     /// Why nothing can be asked of a container that has no monitor to ask:
     /// docker's words, unless somebody took its files away.
     pub(in crate::engine) fn not_running(&self, found: &Found, name: &str) -> Error {
-        let not_running = || {
-            Error::new(Kind::InUse, format!("container {name} is not running"))
-                .hint(format!("start it: envbox start {name}"))
-        };
-        self.check_ended(found).err().unwrap_or_else(not_running)
+        self.check_ended(found).err().unwrap_or_else(|| super::not_running(name))
     }
 
     /// One without a file in the run directory may still run, if somebody took

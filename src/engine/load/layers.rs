@@ -87,8 +87,7 @@ impl<'a> Loader<'a> {
         }
         let parent = below.last().copied();
         let record = LayerRecord { chain_id, diff_id, parent, tar_size, content_size };
-        self.spool.expect(chain_id)?;
-        pending.commit(record)?;
+        self.spool.commit(pending, record)?;
         self.new.insert(chain_id);
         Ok(record)
     }

@@ -34,6 +34,38 @@ fn a_layer_needs_its_parent_and_its_right_name() {
     room.check();
 }
 
+/// As [`add_layer`], for an image that is to come.
+fn spool_layer(store: &Store, spool: &mut Spool, content: &str) -> Result<ChainId> {
+    let record = layer_record(None, content);
+    let pending = store.begin_layer()?;
+    fs::write_volatile(&pending.tree().join("file"), content.as_bytes())?;
+    spool.commit(pending, record)?;
+    Ok(record.chain_id)
+}
+
+#[test]
+fn a_layer_goes_with_its_spool_unless_an_image_stands_on_it_or_is_to() {
+    let room = Room::new();
+    let fail = || Err::<(), Error>(Error::invalid("no image"));
+    let store = &room.store;
+    let error = store.spooled(|spool| spool_layer(store, spool, "x").and_then(|_| fail()));
+    assert_eq!(error.unwrap_err().kind(), Kind::Invalid);
+    assert!(room.names_in("layers").is_empty() && room.names_in("tmp").is_empty());
+    // The first of two that make the same layer fails.
+    let other = room.reopen();
+    let mut second = other.begin_spool().unwrap();
+    let error = store.spooled(|first| {
+        spool_layer(store, first, "x")?;
+        spool_layer(&other, &mut second, "x")?;
+        fail()
+    });
+    assert_eq!(error.unwrap_err().kind(), Kind::Invalid);
+    add_image(&other, "x", &[layer_record(None, "x").chain_id], None).unwrap();
+    other.end_spool(second).unwrap();
+    assert_eq!(room.names_in("layers").len(), 1);
+    room.check();
+}
+
 #[test]
 fn simultaneous_imports_of_one_tree_both_succeed() {
     let room = Room::new();

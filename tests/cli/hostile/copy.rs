@@ -36,14 +36,13 @@ impl Drop for Live<'_> {
     }
 }
 
-/// Makes the image `evil`: `/work/dir` has a file, and `/work/link` leads to
+/// Makes the image `evil`: `/srv/dir` has a file, and `/srv/link` leads to
 /// where the same file of the host's lies, from any depth.
 fn evil<'a>(room: &'a Room, link: &str) -> Attack<'a> {
     let attack = Attack::new(room);
-    fs::create_dir_all(attack.rootfs("work/dir")).unwrap();
-    fs::write(attack.rootfs("work/dir").join(SECRET), "inside").unwrap();
-    symlink(link.replace("OUTSIDE", text(&attack.outside(""))), attack.rootfs("work/link"))
-        .unwrap();
+    fs::create_dir_all(attack.rootfs("srv/dir")).unwrap();
+    fs::write(attack.rootfs("srv/dir").join(SECRET), "inside").unwrap();
+    symlink(link.replace("OUTSIDE", text(&attack.outside(""))), attack.rootfs("srv/link")).unwrap();
     program::install(&attack);
     attack.import(&[]);
     attack
@@ -51,13 +50,13 @@ fn evil<'a>(room: &'a Room, link: &str) -> Attack<'a> {
 
 for_everyone! {
     fn a_directory_that_a_running_container_swaps_leads_nowhere(room) {
-        for link in ["OUTSIDE/dir", "../../../../../../../../OUTSIDE/dir", "/proc/1/root/work"] {
+        for link in ["OUTSIDE/dir", "../../../../../../../../OUTSIDE/dir", "/proc/1/root/srv"] {
             let attack = evil(room, link);
-            let live = live(room, &swaps("/work/dir", "/work/link"));
+            let live = live(room, &swaps("/srv/dir", "/srv/link"));
             let mine = room.work().join("mine");
             fs::write(&mine, "mine").unwrap();
             room.give(&mine);
-            let source = format!("live:/work/dir/{SECRET}");
+            let source = format!("live:/srv/dir/{SECRET}");
             let (mut out, mut into) = (0, 0);
             let mut rounds = 0;
             while rounds < ROUNDS || out < ENOUGH || into < ENOUGH {
@@ -71,9 +70,9 @@ for_everyone! {
                     assert_eq!(text, "inside", "{link}");
                     out += 1;
                 }
-                let made = attack.envbox(&["cp", "-q", "mine", "live:/work/dir/made"]);
+                let made = attack.envbox(&["cp", "-q", "mine", "live:/srv/dir/made"]);
                 into += usize::from(made.stderr().is_empty());
-                let whole = room.envbox(&["cp", "-q", "live:/work/.", "tree"]);
+                let whole = room.envbox(&["cp", "-q", "live:/srv/.", "tree"]);
                 let tree = room.work().join("tree");
                 for path in ["dir", "link"].map(|name| tree.join(name)) {
                     let kind = fs::symlink_metadata(&path).map(|found| found.file_type());
@@ -87,7 +86,7 @@ for_everyone! {
             drop(live);
             room.envbox(&["rmi", "evil"]).succeeds();
             room.envbox(&["volume", "rm", "data"]).succeeds();
-            fs::remove_dir_all(attack.rootfs("work")).unwrap();
+            fs::remove_dir_all(attack.rootfs("srv")).unwrap();
         }
     }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -137,21 +137,6 @@ for_everyone! {
     }
 }
 
-/// Runs `script` with a store of `size` bytes in memory; `$@` is the command.
-fn in_small_store(room: &Room, size: &str, script: &str, arguments: &[&str]) -> Command {
-    let inner = room.command(arguments);
-    let script = format!(
-        "mkdir -p $ENVBOX_ROOT && mount -t tmpfs -o mode=0777,size={size} none $ENVBOX_ROOT \
-         && {script}"
-    );
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", &script, "sh"]);
-    command.arg(inner.get_program()).args(inner.get_args());
-    command.env_clear().current_dir(room.work()).stdin(Stdio::null());
-    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    command
-}
-
 fn a_full_disk(room: &Room) {
     if !geteuid().is_root() {
         return skip("needs root");
@@ -162,12 +147,12 @@ fn a_full_disk(room: &Room) {
     let archive = tar(room, &tree, &["."]);
     for source in [&tree, &archive] {
         let script = "{ \"$@\"; echo status $?; find \"$ENVBOX_ROOT/tmp\" -mindepth 1; }";
-        let command = in_small_store(room, "4m", script, &["import", text(source), "x"]);
+        let command = room.small_store("4m", script, &["import", text(source), "x"]);
         let output = room.run(command).succeeds();
         assert_eq!(output.stdout(), "status 1\n", "{output}");
         output.warns("bin/program: No space left on device").warns("hint: free space");
     }
-    let enough = in_small_store(room, "32m", "exec \"$@\"", &["import", text(&tree), "x"]);
+    let enough = room.small_store("32m", "exec \"$@\"", &["import", text(&tree), "x"]);
     identity_of(&room.run(enough).succeeds().quietly());
 }
 

@@ -164,16 +164,3 @@ fn data(room: &Room) -> std::path::PathBuf {
 
 /// Has the folder of [`data`] at `/data`.
 const SHARED: [&str; 2] = ["-v", "./data:/data"];
-
-/// Whether this room's user has cgroups here; skips the test if not.
-fn has_groups(room: &Room) -> bool {
-    base(room);
-    let output = room.envbox(&["run", "--rm", "--pids-limit", "100", "base", "true"]);
-    let reason = output.stderr();
-    if reason.contains("there are no cgroups") || reason.contains("no cgroup controller") {
-        skip(reason.lines().next().unwrap_or_default());
-        return false;
-    }
-    output.succeeds();
-    true
-}

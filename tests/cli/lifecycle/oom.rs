@@ -13,7 +13,8 @@ fn run(room: &Room, words: &[&str]) -> Output {
 
 for_everyone! {
     fn whoever_runs_out_of_memory_is_told(room) {
-        if !has_groups(room) {
+        base(room);
+        if !room.has_groups() {
             return;
         }
         run(room, &["base", "tail", "/dev/zero"]).exits(137).warns(NOTE).warns("hint: ");
@@ -26,7 +27,8 @@ for_everyone! {
     }
 
     fn a_child_that_was_killed_is_told_of_at_the_end(room) {
-        if !has_groups(room) {
+        base(room);
+        if !room.has_groups() {
             return;
         }
         let line = "tail /dev/zero; echo ends $?; exit 5";
@@ -41,7 +43,8 @@ for_everyone! {
     }
 
     fn each_run_is_counted_by_itself(room) {
-        if !has_groups(room) {
+        base(room);
+        if !room.has_groups() {
             return;
         }
         let line = "test -e /var/tmp/again && exit 0; touch /var/tmp/again; tail /dev/zero; exit 1";

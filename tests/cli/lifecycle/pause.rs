@@ -11,7 +11,8 @@ const COUNTS: &str = "echo ready; while :; do i=$((i+1)); echo $i >/data/count; 
 
 for_everyone! {
     fn a_paused_container_stands_still(room) {
-        if !has_groups(room) {
+        base(room);
+        if !room.has_groups() {
             return;
         }
         data(room);
@@ -68,7 +69,8 @@ for_everyone! {
     }
 
     fn one_that_is_paused_ends_at_once(room) {
-        if !has_groups(room) {
+        base(room);
+        if !room.has_groups() {
             return;
         }
         // Its own time is far away.
@@ -92,7 +94,8 @@ for_everyone! {
     }
 
     fn a_killed_monitor_leaves_nothing_that_stands_still(room) {
-        if !has_groups(room) {
+        base(room);
+        if !room.has_groups() {
             return;
         }
         let id = ready(room, &["--name", "web"], OBEYS);
@@ -109,7 +112,8 @@ for_everyone! {
     }
 
     fn a_check_that_was_paused_goes_on(room) {
-        if !has_groups(room) {
+        base(room);
+        if !room.has_groups() {
             return;
         }
         let data = data(room);
@@ -128,7 +132,8 @@ for_everyone! {
     }
 
     fn a_client_stays_while_it_is_paused(room) {
-        if !has_groups(room) {
+        base(room);
+        if !room.has_groups() {
             return;
         }
         let mut command = room.command(&["run", "--name", "web", "base", "sh", "-c", OBEYS]);

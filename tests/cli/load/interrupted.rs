@@ -1,7 +1,7 @@
 //! Loads that end before their time: nothing of them is ever visible.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use nix::unistd::geteuid;
@@ -105,18 +105,6 @@ for_everyone! {
     }
 }
 
-/// Runs `script`, of which `$0` is envbox, with a store of four megabytes.
-fn in_small_store(room: &Room, script: &str) -> crate::harness::Output {
-    let inner = room.command(&[]);
-    let mount = "mkdir -p $ENVBOX_ROOT; mount -t tmpfs -o mode=0777,size=4m none $ENVBOX_ROOT";
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", &format!("set -e; {mount}; set +e; {script}"), "sh"]);
-    command.arg(inner.get_program()).args(inner.get_args());
-    command.env_clear().current_dir(room.work()).stdin(Stdio::null());
-    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    room.run(command)
-}
-
 fn a_full_disk(room: &Room) {
     if !geteuid().is_root() {
         return skip("needs root");
@@ -129,7 +117,7 @@ docker('a.tar', image([BASE, layer(('small', 'f', 's')), layer(('large', 'f', os
             \"$@\" load $how <a.tar; echo status $?
             ls $ENVBOX_ROOT/tmp $ENVBOX_ROOT/layers $ENVBOX_ROOT/blobs/sha256 | grep -v ':$' | grep .
         done";
-    let output = in_small_store(room, script);
+    let output = room.run(room.small_store("4m", script, &[]));
     assert_eq!(output.stdout(), "status 1\nstatus 1\n", "{output}");
     output.warns("large: No space left on device").warns("hint: free space");
 }

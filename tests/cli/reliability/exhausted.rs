@@ -1,32 +1,16 @@
 //! No room on the disk, no process left, nothing that can be written: every
 //! command says so and what to do, and what can be done is done.
 
-use std::process::Stdio;
-
 use nix::unistd::geteuid;
 
 use super::*;
-use crate::harness::{Output, Who, for_everyone, skip};
-
-/// Runs a script whose `$@` is envbox, with the store in a mount namespace as
-/// `mount` makes it; both are a shell's words.
-fn with_store(room: &Room, mount: &str, script: &str) -> Output {
-    let inner = room.command(&[]);
-    let script = format!("set -e; {mount}; set +e; {script}");
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"]);
-    command.arg(inner.get_program()).args(inner.get_args());
-    command.env_clear().current_dir(room.work()).stdin(Stdio::null());
-    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    room.run(command)
-}
+use crate::harness::{Who, for_everyone, skip};
 
 fn a_full_disk(room: &Room) {
     if !geteuid().is_root() {
         return skip("needs root");
     }
     room.rootfs();
-    let mount = "mkdir -p $ENVBOX_ROOT; mount -t tmpfs -o mode=0777,size=6m none $ENVBOX_ROOT";
     let script = "
         say() { echo \"$@\"; }
         fill() { head -c 9m /dev/zero >$ENVBOX_ROOT/full 2>/dev/null; }
@@ -45,7 +29,7 @@ fn a_full_disk(room: &Room) {
         \"$@\" image rm base >/dev/null; say image rm $?
         \"$@\" ps -aq; \"$@\" images -q
         ls $ENVBOX_ROOT/containers $ENVBOX_ROOT/tmp $ENVBOX_ROOT/layers | grep -v :";
-    let output = with_store(room, mount, script);
+    let output = room.run(room.small_store("6m", script, &[]));
     let expected = "job 1\nrun 125\ncreate 1\nstart 1\njob exited\nkept created\nrm 0\n\
         kept\nstart 0\nprune 0\nimage rm 0\n";
     assert_eq!(output.stdout().trim(), expected.trim(), "{output}");
@@ -66,7 +50,7 @@ fn a_read_only_store(room: &Room) {
             'rm kept' 'rename kept new' 'import rootfs other' 'ps -a' 'inspect kept'; do
             \"$@\" $verb >/dev/null; echo $verb $?
         done";
-    let output = with_store(room, mount, script);
+    let output = room.run(room.mounted(mount, script, &[]));
     let expected = "run base true 125\nrun --rm base true 125\ncreate base true 1\n\
         start kept 1\nrm kept 1\nrename kept new 1\nimport rootfs other 1\n\
         ps -a 0\ninspect kept 0\n";
