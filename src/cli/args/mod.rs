@@ -119,7 +119,7 @@ pub(super) enum Verb {
     Commit(Commit),
     Port(Port),
     Events(Events),
-    /// Work with the store as a whole
+    /// Work with the store and all containers as a whole
     #[command(subcommand)]
     System(SystemVerb),
     Init(Init),
