@@ -53,7 +53,12 @@ pub(super) fn engine(global: &Global) -> Result<Engine> {
         folder("XDG_CONFIG_HOME", ".config").join("envbox/profiles"),
         PathBuf::from(SITE_PROFILES),
     ];
+    let storage_driver = match global.storage_driver {
+        None => get("ENVBOX_STORAGE_DRIVER").map(|name| name.parse()).transpose()?,
+        given => given,
+    };
     let settings = Settings {
+        storage_driver,
         store: StorePaths { root: working_directory.join(root.unwrap_or(default_root)), run },
         profiles: SearchPath { folders },
         caller: Caller { uid, gid: Gid::effective().as_raw(), name },

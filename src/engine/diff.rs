@@ -72,7 +72,7 @@ impl Engine {
         let mount = store.container_mount(&container.id)?;
         let upper = match &mount {
             // All that is there was written.
-            Mount::Bind { .. } => None,
+            Mount::Bind { .. } | Mount::Archive(_) => None,
             Mount::Overlay(overlay) => {
                 overlay.upper.as_ref().map(|written| Dir::open(&written.upper)).transpose()?
             }

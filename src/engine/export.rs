@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
 use crate::image::{self, Counters, ExcludeSet, ImportOptions, Report};
-use crate::mount::{Mount, Overlay};
+use crate::mount::{LayerForm, Lower, Mount, Overlay};
 use crate::runtime::source;
 use crate::store::{ContainerRecord, ImageRecord, Store};
 
@@ -77,9 +77,13 @@ impl Engine {
     ) -> Result<Report> {
         // Nobody takes the layers away while they are read.
         let held = store.prepare(image.chain())?;
-        let report = match image.layers[..] {
+        let single = match image.layers[..] {
+            [chain] => Some(save::layer(store, chain)?),
+            _ => None,
+        };
+        let report = match single {
             // Beside its tree may lie what that could not hold.
-            [chain] => image::write_layer(&save::layer(store, chain)?, to.0, to.1),
+            Some(layer) if layer.form == LayerForm::Tree => image::write_layer(&layer, to.0, to.1),
             _ => self.write_mounted(&store.view(image.chain())?, to),
         };
         report.and_then(|report| held.remove().map(|()| report))
@@ -100,8 +104,9 @@ impl Engine {
 pub(super) fn read_only(mount: Mount) -> Mount {
     match mount {
         Mount::Bind { source, .. } => Mount::Bind { source, read_only: true },
+        Mount::Archive(archive) => Mount::Archive(archive),
         Mount::Overlay(Overlay { mut lower, upper }) => {
-            lower.splice(0..0, upper.map(|written| written.upper));
+            lower.splice(0..0, upper.map(|written| Lower::Directory(written.upper)));
             Mount::Overlay(Overlay { lower, upper: None })
         }
     }

@@ -16,6 +16,7 @@ use crate::store::{ContainerState, SpecText, StorePaths};
 /// An engine with its store in `room`.
 fn engine(room: &Path) -> Engine {
     let settings = Settings {
+        storage_driver: None,
         store: StorePaths { root: room.join("store"), run: room.join("run") },
         profiles: SearchPath { folders: Vec::new() },
         caller: Caller { uid: 0, gid: 0, name: None },
@@ -118,7 +119,10 @@ fn a_tree_is_read_beside_the_container_that_writes_it() {
     assert_eq!(read_only(bind(false)), bind(true));
     let upper = crate::mount::Upper { upper: "/u".into(), work: "/w".into(), volatile: false };
     let overlay = |lower: &[&str], upper| {
-        Mount::Overlay(Overlay { lower: lower.iter().map(PathBuf::from).collect(), upper })
+        Mount::Overlay(Overlay {
+            lower: lower.iter().map(|path| Lower::Directory(path.into())).collect(),
+            upper,
+        })
     };
     assert_eq!(read_only(overlay(&["/b", "/a"], Some(upper))), overlay(&["/u", "/b", "/a"], None));
 }

@@ -246,6 +246,7 @@ impl Engine {
         self.host()?;
         match store.container_mount(&container.id)? {
             Mount::Bind { source, .. } => usage::of_tree(&source),
+            Mount::Archive(_) => Ok(0),
             Mount::Overlay(overlay) => {
                 overlay.upper.map_or(Ok(0), |written| usage::of_tree(&written.upper))
             }

@@ -11,6 +11,7 @@ mod containers;
 mod copy;
 mod devices;
 mod diff;
+mod driver;
 mod environment;
 mod events;
 mod excludes;

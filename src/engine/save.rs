@@ -13,7 +13,7 @@ use crate::fs::{self, Dir, FileKind};
 use crate::image::{self, LayerTarget, LayoutImage};
 use crate::oci::ImageConfig;
 use crate::reference::ImageRef;
-use crate::store::{EphemeralSnapshot, ImageRecord, Store};
+use crate::store::{EphemeralSnapshot, ImageRecord, LayerLocation, Store};
 
 use super::{Engine, TarOutput};
 
@@ -202,5 +202,6 @@ fn locate(
 /// # Errors
 /// As [`Store::layer`].
 pub(super) fn layer(store: &Store, chain: ChainId) -> Result<LayerTarget> {
-    Ok(LayerTarget::within(&store.layer(chain)?.folder))
+    let LayerLocation { folder, form } = store.layer(chain)?;
+    Ok(LayerTarget::within(&folder, form))
 }

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::fs::{self, Timestamp};
 use crate::runtime::idmap::Caller;
 use crate::runtime::spec::HostOwner;
-use crate::store::StorePaths;
+use crate::store::{Driver, StorePaths};
 
 use super::profile::SearchPath;
 
@@ -17,6 +17,8 @@ use super::profile::SearchPath;
 pub struct Settings {
     /// Where the store lies.
     pub store: StorePaths,
+    /// How new layers are to be kept, if somebody says so.
+    pub storage_driver: Option<Driver>,
     /// Folders of profiles, beside the built-in ones.
     pub profiles: SearchPath,
     /// Who runs the command.

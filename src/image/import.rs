@@ -4,16 +4,19 @@
 use std::io::{self, BufReader, Read, Write};
 use std::sync::Arc;
 
-use crate::digest::DiffId;
+use crate::digest::{DiffId, Digest};
 use crate::error::{Error, Result};
 use crate::fs::{self, Dir, Timestamp};
+use crate::mount::LayerForm;
 
 use super::apply::{Applied, ApplyOptions, LeftOut, apply};
+use super::archive::{self, ArchiveOptions};
 use super::compress::open_compressed;
+use super::entry::EntryKind;
 use super::exclude::ExcludeSet;
 use super::layer::LayerTarget;
 use super::overrides::Overrides;
-use super::pipeline::{self, Through, WriterSink};
+use super::pipeline::{self, ChunkReader, ChunkSink, Through, WriterSink};
 use super::read::TarReader;
 use super::report::{Counters, Report};
 use super::unmapped::UnmappedOwners;
@@ -78,12 +81,12 @@ pub fn import_directory(
 ) -> Result<LayerSummary> {
     let source = source.duplicate()?;
     let walk = WalkOptions { unmapped: Some(UnmappedOwners::of_process()?), ..options.walk() };
-    let produce = |sink: &mut pipeline::ChunkSink| {
+    let produce = |sink: &mut ChunkSink| {
         let source = TreeSource { dir: &source, overrides: Overrides::default() };
         write_tree(source, &walk, sink)
     };
-    let tree = open_target(target)?;
-    let mut through = pipeline::run(produce, &tree, &ApplyOptions::default())?;
+    let keep = |input: ChunkReader<'_>| target.keep(input, None);
+    let mut through = pipeline::run(produce, keep)?;
     let report = std::mem::take(&mut through.produced.report);
     summary(through, target, report)
 }
@@ -95,29 +98,95 @@ pub fn import_directory(
 /// `Invalid` if the stream ends without its end marker; else those of reading
 /// and of writing the target.
 pub fn ingest_canonical(
-    mut reader: impl Read + Send,
+    reader: impl Read + Send,
     target: &LayerTarget,
     options: &ImportOptions,
 ) -> Result<LayerSummary> {
     let counters = &options.counters;
-    let produce = |sink: &mut pipeline::ChunkSink| {
-        loop {
-            let space = sink.space()?;
-            match reader.read(space) {
-                Ok(0) => return Ok(()),
-                Ok(count) => {
-                    sink.advance(count);
+    let produce = |sink: &mut ChunkSink| fill(reader, sink, Some(counters));
+    let keep = |input: ChunkReader<'_>| target.keep(input, Some(counters));
+    let through = pipeline::run(produce, keep)?;
+    summary(through, target, Report::default())
+}
+
+/// What [`import_directory`] would return for `source`: it is read and hashed,
+/// and nothing is written.
+///
+/// # Errors
+/// Those of [`write_tree`].
+pub fn measure_directory(source: &Dir, options: &ImportOptions) -> Result<LayerSummary> {
+    let walk = WalkOptions { unmapped: Some(UnmappedOwners::of_process()?), ..options.walk() };
+    let source = TreeSource { dir: source, overrides: Overrides::default() };
+    let (walked, diff_id, tar_size) = pipeline::digest(|sink| write_tree(source, &walk, sink))?;
+    Ok(LayerSummary {
+        diff_id,
+        tar_size,
+        content_size: walked.content_size,
+        entries: walked.entries,
+        newest_mtime: walked.newest_mtime.unwrap_or_default(),
+        report: walked.report,
+        has_root: true,
+    })
+}
+
+/// What [`ingest_canonical`] would return for `reader`.
+///
+/// # Errors
+/// As [`ingest_canonical`].
+pub fn measure_canonical(reader: impl Read + Send) -> Result<LayerSummary> {
+    let through = pipeline::run(|sink| fill(reader, sink, None), |input| measure(input))?;
+    let (diff_id, tar_size) = (through.diff_id, through.size);
+    Ok(LayerSummary { diff_id, tar_size, ..through.consumed })
+}
+
+fn measure(input: ChunkReader<'_>) -> Result<LayerSummary> {
+    let mut reader = TarReader::new(input);
+    let mut summary = LayerSummary {
+        diff_id: DiffId(Digest::of(b"")),
+        tar_size: 0,
+        content_size: 0,
+        entries: 0,
+        newest_mtime: Timestamp::default(),
+        report: Report::default(),
+        has_root: true,
+    };
+    while let Some(entry) = reader.next_entry()? {
+        summary.entries += 1;
+        summary.newest_mtime = match summary.entries {
+            1 => entry.attributes.mtime,
+            _ => summary.newest_mtime.max(entry.attributes.mtime),
+        };
+        if let EntryKind::Regular { size, .. } = entry.kind {
+            summary.content_size += size;
+        }
+    }
+    match reader.has_end_marker() {
+        true => Ok(summary),
+        false => Err(ended_early()),
+    }
+}
+
+/// Passes all of `reader` on.
+fn fill(mut reader: impl Read, sink: &mut ChunkSink, counters: Option<&Counters>) -> Result<()> {
+    loop {
+        let space = sink.space()?;
+        match reader.read(space) {
+            Ok(0) => return Ok(()),
+            Ok(count) => {
+                sink.advance(count);
+                if let Some(counters) = counters {
                     counters.add_bytes(count as u64);
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Error::io_named("cannot read the layer", error)),
             }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::io_named("cannot read the layer", error)),
         }
-    };
-    let tree = open_target(target)?;
-    let apply_options = ApplyOptions { counters: Some(counters), ..ApplyOptions::default() };
-    let through = pipeline::run(produce, &tree, &apply_options)?;
-    summary(through, target, Report::default())
+    }
+}
+
+fn ended_early() -> Error {
+    Error::invalid("the layer's stream ended early")
+        .hint("see what the process that writes it says")
 }
 
 /// Writes the directory `source` as a canonical tar to `output`.
@@ -151,7 +220,7 @@ pub fn import_tar(
 ) -> Result<LayerSummary> {
     let reader = open_compressed(counted(reader, &options.counters))?;
     let reader = BufReader::with_capacity(BUFFER, reader);
-    let tree = open_target(target)?;
+    let tree = target.open_tree()?;
     // It must not outlive this: the store takes the whole folder.
     let folder = target.tree.with_extension("left-out");
     let left_out = LeftOut { set: &options.excludes, folder: &folder };
@@ -169,9 +238,18 @@ pub fn import_tar(
     }
     let overrides = std::mem::take(&mut applied.overrides);
     let source = TreeSource { dir: &tree, overrides: overrides.clone() };
-    let (walked, diff_id, tar_size) =
-        pipeline::digest(|sink| write_tree(source, &WalkOptions::default(), sink))?;
-    overrides.save(&target.overrides)?;
+    let produce = |sink: &mut ChunkSink| write_tree(source, &WalkOptions::default(), sink);
+    let (walked, diff_id, tar_size) = match target.form {
+        LayerForm::Tree => {
+            overrides.save(&target.overrides)?;
+            pipeline::digest(produce)?
+        }
+        LayerForm::Archive => {
+            let through = pipeline::run(produce, |input| target.keep(input, None))?;
+            fs::remove_tree(&target.tree)?;
+            (through.produced, through.diff_id, through.size)
+        }
+    };
     applied.report.merge(walked.report);
     Ok(LayerSummary {
         diff_id,
@@ -203,18 +281,31 @@ impl Read for Counted {
     }
 }
 
-fn open_target(target: &LayerTarget) -> Result<Dir> {
-    fs::ensure_dir(&target.tree, 0o700)?;
-    Dir::open(&target.tree)
+impl LayerTarget {
+    /// Makes the canonical tar of a whole filesystem this layer.
+    fn keep(&self, input: ChunkReader<'_>, counters: Option<&Counters>) -> Result<Applied> {
+        match self.form {
+            LayerForm::Tree => {
+                let options = ApplyOptions { counters, ..ApplyOptions::default() };
+                apply(TarReader::new(input), &self.open_tree()?, &options)
+            }
+            LayerForm::Archive => {
+                archive::keep(input, self, &ArchiveOptions { counters, lower: None })
+            }
+        }
+    }
 }
 
-fn summary<T>(through: Through<T>, target: &LayerTarget, walked: Report) -> Result<LayerSummary> {
-    let applied = through.applied;
+fn summary<T>(
+    through: Through<T, Applied>,
+    target: &LayerTarget,
+    walked: Report,
+) -> Result<LayerSummary> {
+    let applied = through.consumed;
     let Applied { overrides, entries, content_size, newest_mtime, has_root, mut report, .. } =
         applied;
     if !applied.has_end_marker || entries == 0 {
-        return Err(Error::invalid("the layer's stream ended early")
-            .hint("see what the process that writes it says"));
+        return Err(ended_early());
     }
     overrides.save(&target.overrides)?;
     report.merge(walked);

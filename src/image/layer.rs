@@ -1,13 +1,14 @@
-//! A layer as it lies in a store: a tree, and beside it what its file system
-//! could not hold. Both together give back the canonical tar, byte for byte,
-//! so no copy of the tar need be kept.
+//! A layer as it lies in a store, in one of two forms: its tar with an index,
+//! or a tree, and beside it what its file system could not hold. Those together
+//! give back the tar, byte for byte, so no copy of it need be kept.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::digest::{DiffId, Hasher};
-use crate::error::Result;
-use crate::fs::Dir;
+use crate::error::{Error, Result};
+use crate::fs::{self, Dir};
+use crate::mount::LayerForm;
 
 use super::frame;
 use super::import::ImportOptions;
@@ -19,6 +20,14 @@ use super::walk::{TreeSource, WalkOptions, write_tree};
 /// Where a layer lies, or is to lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LayerTarget {
+    /// Which of the files below there are.
+    pub form: LayerForm,
+    /// An archive's tar, as it came.
+    pub data: PathBuf,
+    /// The EROFS image of an archive's tree.
+    pub index: PathBuf,
+    /// An empty directory, with the owner and the mode of an archive's root.
+    pub root: PathBuf,
     /// The root of the tree.
     pub tree: PathBuf,
     /// The file of overrides; there is none if nothing was refused.
@@ -32,13 +41,25 @@ pub struct LayerTarget {
 
 impl LayerTarget {
     /// A layer in the folder `folder`, as a store has it.
-    pub fn within(folder: &Path) -> Self {
+    pub fn within(folder: &Path, form: LayerForm) -> Self {
         Self {
+            form,
+            data: folder.join("tar"),
+            index: folder.join("index"),
+            root: folder.join("root"),
             tree: folder.join("tree"),
             overrides: folder.join("overrides"),
             frame: folder.join("frame"),
             replaced: folder.join("replaced"),
         }
+    }
+}
+
+impl LayerTarget {
+    /// Opens the tree, which is made if it is not there.
+    pub(super) fn open_tree(&self) -> Result<Dir> {
+        fs::ensure_dir(&self.tree, 0o700)?;
+        Dir::open(&self.tree)
     }
 }
 
@@ -60,14 +81,20 @@ pub fn regenerate(layer: &LayerTarget, output: &mut dyn Write) -> Result<(DiffId
 /// Those of reading the tree and of `output`; `Mismatch` if files of the tree
 /// are missing or cut short.
 pub fn rewrite_layer(layer: &LayerTarget, output: &mut dyn Write) -> Result<()> {
+    if layer.form == LayerForm::Archive {
+        let mut data = fs::open(&layer.data)?;
+        return io::copy(&mut data, output).map(drop).map_err(|error| {
+            Error::io_named(format!("cannot copy {}", layer.data.display()), error)
+        });
+    }
     if frame::replay(layer, output)? {
         return Ok(());
     }
     write(layer, &WalkOptions { is_layer: true, ..WalkOptions::default() }, output).map(drop)
 }
 
-/// Writes the canonical tar of the layer's tree to `output`, but for what
-/// `options` leave out or clamp.
+/// Writes the canonical tar of the tree of `layer`, which is none of an
+/// archive, to `output`, but for what `options` leave out or clamp.
 ///
 /// # Errors
 /// As [`regenerate`].

@@ -9,19 +9,22 @@ use std::io::{self, Read};
 use crate::digest::DiffId;
 use crate::error::{Error, Result};
 use crate::fs::Dir;
+use crate::mount::LayerForm;
 
-use super::apply::{ApplyOptions, Diff};
+use super::apply::{Applied, ApplyOptions, Diff, LowerLayer, apply};
+use super::archive::{self, ArchiveOptions};
 use super::compress::open_compressed;
 use super::layer::LayerTarget;
 use super::marks::MarkSpace;
-use super::pipeline::{self, ChunkSink};
+use super::pipeline::{self, ChunkReader, ChunkSink};
+use super::read::TarReader;
 use super::report::Counters;
 use super::walk::Sink;
 
 /// How a layer is loaded.
 pub struct LoadOptions<'a> {
-    /// The layers below, topmost first.
-    pub lower: &'a [LayerTarget],
+    /// Opens the layers below, topmost first.
+    pub lower: &'a dyn Fn() -> Result<Vec<LowerLayer>>,
     /// How overlayfs is told of opaque directories.
     pub marks: MarkSpace,
     /// The most bytes that its tar may have.
@@ -53,20 +56,33 @@ pub fn load_layer(
     options: &LoadOptions<'_>,
 ) -> Result<LoadedLayer> {
     let mut reader = open_compressed(reader)?;
-    let produce = |sink: &mut ChunkSink| decode(&mut reader, sink, options.limit);
-    let tree = Dir::open(&target.tree)?;
-    let apply_options = ApplyOptions {
-        counters: Some(options.counters),
-        diff: Some(Diff { lower: options.lower, target, marks: options.marks }),
-        ..ApplyOptions::default()
-    };
-    let through = pipeline::run(produce, &tree, &apply_options)?;
-    through.applied.overrides.save(&target.overrides)?;
+    let limit = options.limit;
+    let produce = |sink: &mut ChunkSink| decode(&mut reader, sink, limit);
+    let through = pipeline::run(produce, |input| keep(input, target, options))?;
     Ok(LoadedLayer {
         diff_id: through.diff_id,
         tar_size: through.size,
-        content_size: through.applied.content_size,
+        content_size: through.consumed.content_size,
     })
+}
+
+fn keep(
+    input: ChunkReader<'_>,
+    target: &LayerTarget,
+    options: &LoadOptions<'_>,
+) -> Result<Applied> {
+    let counters = Some(options.counters);
+    if target.form == LayerForm::Archive {
+        let lower = Some((options.lower, options.marks));
+        return archive::keep(input, target, &ArchiveOptions { counters, lower });
+    }
+    let tree = Dir::open(&target.tree)?;
+    let lower = (options.lower)()?;
+    let diff = Some(Diff { lower: &lower, target, marks: options.marks });
+    let options = ApplyOptions { counters, diff, ..ApplyOptions::default() };
+    let mut applied = apply(TarReader::new(input), &tree, &options)?;
+    std::mem::take(&mut applied.overrides).save(&target.overrides)?;
+    Ok(applied)
 }
 
 fn decode(reader: &mut dyn Read, sink: &mut ChunkSink, limit: u64) -> Result<()> {

@@ -13,6 +13,7 @@
 
 mod acl;
 mod apply;
+mod archive;
 mod assemble;
 mod canonical;
 mod chain;
@@ -40,16 +41,17 @@ mod unmapped;
 mod walk;
 mod xattrs;
 
-pub use apply::{Applied, ApplyOptions, Diff, LeftOut, Upon, apply};
+pub use apply::{Applied, ApplyOptions, Diff, LeftOut, LowerLayer, Upon, apply};
+pub use archive::{OpenLower, write_empty_archive};
 pub use assemble::{AssembledImage, LayerBlob, NewImage, assemble};
 pub use compress::{is_compressed, open_compressed};
 pub use derive::{ChildImage, derive};
-pub use diff::{Changes, CopiedChanges, MarkSpace, copy_changes, digest_layer};
+pub use diff::{Changes, CopiedChanges, MarkSpace, copy_changes, finish_layer};
 pub use entry::{Attributes, Entry, EntryKind, Segment, SparseMap, Xattrs, compare_paths};
 pub use exclude::ExcludeSet;
 pub use import::{
     ImportOptions, LayerSummary, counted, import_directory, import_tar, ingest_canonical,
-    write_canonical,
+    measure_canonical, measure_directory, write_canonical,
 };
 pub use layer::{LayerTarget, regenerate, rewrite_layer, write_layer};
 pub use layout::{LayoutImage, write_layout, write_layout_archive};

@@ -2,13 +2,13 @@
 //! hashes them, one applies them to a tree. The queues are short and buffers
 //! go back to be filled again, so memory is a few MiB whatever the size.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Read, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
 use crate::digest::{DiffId, Hasher};
 use crate::error::{Error, Result};
-use crate::fs::Dir;
+use crate::fs::{Dir, File};
 
 use super::apply::{Applied, ApplyOptions, apply};
 use super::read::TarReader;
@@ -22,28 +22,27 @@ const QUEUE: usize = 8;
 type Chunk = Arc<Vec<u8>>;
 
 /// What went through.
-pub(super) struct Through<T> {
+pub(super) struct Through<T, C> {
     /// What the producer returned.
     pub(super) produced: T,
     /// Over all bytes.
     pub(super) diff_id: DiffId,
     /// How many bytes.
     pub(super) size: u64,
-    /// What the extractor did.
-    pub(super) applied: Applied,
+    /// What the consumer returned.
+    pub(super) consumed: C,
 }
 
-/// Runs `produce` on a thread of its own, and the hasher and extractor beside
-/// it, to their ends.
+/// Runs `produce` on a thread of its own, and the hasher and `consume`, which
+/// reads all, beside it, to their ends.
 ///
 /// # Errors
 /// The first real one: what a stage says because another one ended is never
 /// returned before that one's own error.
-pub(super) fn run<T: Send>(
+pub(super) fn run<T: Send, C>(
     produce: impl FnOnce(&mut ChunkSink) -> Result<T> + Send,
-    target: &Dir,
-    options: &ApplyOptions<'_>,
-) -> Result<Through<T>> {
+    consume: impl FnOnce(ChunkReader<'_>) -> Result<C>,
+) -> Result<Through<T, C>> {
     let (recycle, pool) = channel();
     let (to_hasher, hash_queue) = sync_channel(QUEUE);
     let (to_extractor, apply_queue) = sync_channel(QUEUE);
@@ -55,15 +54,14 @@ pub(super) fn run<T: Send>(
         });
         let hash_recycle = recycle.clone();
         let hasher = scope.spawn(move || hash(&hash_queue, &hash_recycle));
-        let input = ChunkReader { queue: apply_queue, recycle, current: None, position: 0 };
-        let applied = apply(TarReader::new(input), target, options);
+        let consumed = consume(ChunkReader::new(apply_queue, recycle));
         let (produced, closed) = joined(producer.join());
         let (diff_id, size) = joined(hasher.join());
-        match (produced, applied) {
-            // The sink closes only if the extractor has ended before its time.
+        match (produced, consumed) {
+            // The sink closes only if the consumer has ended before its time.
             (Err(_), Err(error)) if closed => Err(error),
             (Err(error), _) | (Ok(_), Err(error)) => Err(error),
-            (Ok(produced), Ok(applied)) => Ok(Through { produced, diff_id, size, applied }),
+            (Ok(produced), Ok(consumed)) => Ok(Through { produced, diff_id, size, consumed }),
         }
     })
 }
@@ -85,7 +83,7 @@ pub(super) fn transfer<T: Send>(
             let result = produce(&mut sink).and_then(|value| sink.flush().map(|()| value));
             (result, sink.closed)
         });
-        let input = ChunkReader { queue, recycle, current: None, position: 0 };
+        let input = ChunkReader::new(queue, recycle);
         let applied = apply(TarReader::new(input), target, options);
         let (produced, closed) = joined(producer.join());
         match (produced, applied) {
@@ -189,15 +187,27 @@ impl Sink for ChunkSink {
     }
 }
 
-/// What the extractor reads.
-struct ChunkReader {
+/// What the consumer reads.
+pub(super) struct ChunkReader<'a> {
     queue: Receiver<Chunk>,
     recycle: Sender<Vec<u8>>,
     current: Option<Chunk>,
     position: usize,
+    copy: Option<&'a File>,
 }
 
-impl BufRead for ChunkReader {
+impl<'a> ChunkReader<'a> {
+    fn new(queue: Receiver<Chunk>, recycle: Sender<Vec<u8>>) -> Self {
+        Self { queue, recycle, current: None, position: 0, copy: None }
+    }
+
+    /// Writes all that comes to `file` as well, in large pieces.
+    pub(super) fn copied_to(self, file: &'a File) -> Self {
+        Self { copy: Some(file), ..self }
+    }
+}
+
+impl BufRead for ChunkReader<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         let is_used = self.current.as_ref().is_none_or(|chunk| self.position == chunk.len());
         if is_used {
@@ -206,6 +216,9 @@ impl BufRead for ChunkReader {
             }
             self.position = 0;
             self.current = self.queue.recv().ok();
+            if let (Some(mut copy), Some(chunk)) = (self.copy, &self.current) {
+                copy.write_all(chunk)?;
+            }
         }
         Ok(self.current.as_ref().map_or(&[], |chunk| &chunk[self.position..]))
     }
@@ -215,7 +228,7 @@ impl BufRead for ChunkReader {
     }
 }
 
-impl Read for ChunkReader {
+impl Read for ChunkReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.fill_buf()?.read(buffer)?;
         self.consume(count);

@@ -21,6 +21,7 @@
 //! inside the root ([`crate::fs::Rootfs`]); the engine's binary is never
 //! `/proc/1/exe` of a running container.
 
+pub mod archive;
 pub mod capability;
 pub mod cgroup;
 pub mod channel;

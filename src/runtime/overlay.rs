@@ -8,7 +8,7 @@
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
@@ -18,8 +18,9 @@ use rustix::mount::{
 };
 
 use crate::error::Error;
-use crate::mount::{Overlay, Upper};
+use crate::mount::{Lower, Overlay, Upper};
 
+use super::archive;
 use super::idmap::UserNamespace;
 
 /// What an option's value must not exceed, without its end.
@@ -30,19 +31,50 @@ const MAX_VALUE: usize = 255;
 /// # Errors
 /// Those of the kernel, with a hint where overlayfs itself is what is missing.
 pub(super) fn mount(overlay: &Overlay, user_namespace: UserNamespace) -> Result<OwnedFd, Error> {
-    let mounted = match one_by_one(overlay, user_namespace) {
+    let lower = overlay.lower.iter().map(layer).collect::<Result<Vec<_>, _>>()?;
+    let mounted = match one_by_one((overlay, &lower), user_namespace) {
         // NOENT: backslashes in the upper directory's path were escapes.
-        Err(Errno::INVAL | Errno::NOENT) => in_one_option(overlay, user_namespace),
+        Err(Errno::INVAL | Errno::NOENT) => in_one_option((overlay, &lower), user_namespace),
         other => other,
     };
     mounted.map_err(|error| explain(error, overlay, user_namespace))
 }
 
-fn one_by_one(overlay: &Overlay, user_namespace: UserNamespace) -> Result<OwnedFd, Errno> {
+/// A layer to be named to the kernel.
+enum Layer<'a> {
+    Directory(&'a Path),
+    /// An archive's mount: the overlay clones it.
+    Mounted(OwnedFd, PathBuf),
+}
+
+impl Layer<'_> {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Directory(path) => path,
+            Self::Mounted(_, path) => path,
+        }
+    }
+}
+
+fn layer(lower: &Lower) -> Result<Layer<'_>, Error> {
+    Ok(match lower {
+        Lower::Directory(path) => Layer::Directory(path),
+        Lower::Archive(archive) => {
+            let mount = archive::mount(archive)?;
+            let path = PathBuf::from(format!("/proc/self/fd/{}", mount.as_raw_fd()));
+            Layer::Mounted(mount, path)
+        }
+    })
+}
+
+fn one_by_one(
+    (overlay, lower): (&Overlay, &[Layer<'_>]),
+    user_namespace: UserNamespace,
+) -> Result<OwnedFd, Errno> {
     let context = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
     let set = |key: &CStr, value: &Path| fsconfig_set_string(context.as_fd(), key, value);
-    for layer in &overlay.lower {
-        set(c"lowerdir+", layer)?;
+    for layer in lower {
+        set(c"lowerdir+", layer.path())?;
     }
     if let Some(upper) = &overlay.upper {
         set(c"upperdir", &upper.upper)?;
@@ -52,8 +84,12 @@ fn one_by_one(overlay: &Overlay, user_namespace: UserNamespace) -> Result<OwnedF
 }
 
 /// This process has one thread, so nobody misses its working directory.
-fn in_one_option(overlay: &Overlay, user_namespace: UserNamespace) -> Result<OwnedFd, Errno> {
-    let lower: Vec<OwnedFd> = overlay.lower.iter().map(|at| open(at)).collect::<Result<_, _>>()?;
+fn in_one_option(
+    (overlay, lower): (&Overlay, &[Layer<'_>]),
+    user_namespace: UserNamespace,
+) -> Result<OwnedFd, Errno> {
+    let lower: Vec<OwnedFd> =
+        lower.iter().map(|layer| open(layer.path())).collect::<Result<_, _>>()?;
     let names: Vec<String> = lower.iter().map(|open| open.as_raw_fd().to_string()).collect();
     let names = names.join(":");
     if names.len() > MAX_VALUE {
@@ -147,7 +183,10 @@ mod tests {
         nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS).unwrap();
         type Way = fn(&Overlay) -> OwnedFd;
         let any: Way = |overlay| mount(overlay, UserNamespace::Inherited).unwrap();
-        let old: Way = |overlay| in_one_option(overlay, UserNamespace::Inherited).unwrap();
+        let old: Way = |overlay| {
+            let lower: Vec<Layer<'_>> = overlay.lower.iter().map(|l| layer(l).unwrap()).collect();
+            in_one_option((overlay, &lower), UserNamespace::Inherited).unwrap()
+        };
         for (name, make) in [("any", any), ("old", old)] {
             // A long path with what the one option would have to escape.
             let room = tempfile::Builder::new().prefix(&"a:b\\c,".repeat(30)).tempdir().unwrap();
@@ -161,7 +200,8 @@ mod tests {
             std::fs::write(base.join("both"), "base").unwrap();
             std::fs::write(base.join("below"), "base").unwrap();
             let upper = Upper { upper: dir("upper"), work: dir("work"), volatile: true };
-            let overlay = Overlay { lower: vec![top, base], upper: Some(upper) };
+            let lower = vec![Lower::Directory(top), Lower::Directory(base)];
+            let overlay = Overlay { lower, upper: Some(upper) };
             let before = std::env::current_dir().unwrap();
             let mounted = make(&overlay);
             assert_eq!(std::env::current_dir().unwrap(), before);

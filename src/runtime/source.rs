@@ -26,9 +26,9 @@ use crate::sys::mount::{
 };
 
 use super::idmap::{self, UserNamespace};
-use super::overlay;
 use super::spec::{Access, HostOwner, Links, Propagation, Restrictions};
 use super::step::c_string;
+use super::{archive, overlay};
 
 /// Device nodes of a minimal `/dev`: name, major, minor (devices.txt of the
 /// kernel; the list is that of config-linux.md, "Default Devices").
@@ -88,6 +88,7 @@ pub fn rootfs(mount: &Mount, user_namespace: UserNamespace) -> Result<OwnedFd> {
             set_read_only(tree.as_fd(), source, access)?;
             Ok(tree)
         }
+        Mount::Archive(archive) => archive::mount(archive),
         Mount::Overlay(overlay) => overlay::mount(overlay, user_namespace),
     }
 }

@@ -135,7 +135,7 @@ impl Store {
             }
             let target = self.path_of(&item);
             if !super::is_recorded(transaction, &item)? {
-                take_away(&workspace, &item, &target)?;
+                take_away(&workspace, &target)?;
             }
             insert(transaction, record)?;
             event::record(transaction, &event_of(record, "create", None))?;
@@ -275,7 +275,7 @@ impl Store {
     /// `NotFound`; else of what could not be removed: the record is gone then.
     pub fn remove_container(&self, id: &ContainerId) -> Result<()> {
         let record = self.container(id.as_str())?;
-        let stack = record.chain.map_or(Ok(Vec::new()), |chain| self.stack_of(chain))?;
+        let stack = self.stack(record.chain)?;
         let workspace = self.begin_removal()?;
         self.write("remove a container from", |transaction| {
             let removed =

@@ -1,22 +1,21 @@
 //! Committed layers and those on their way. What a layer looks like inside
 //! its directory is its driver's and the image floor's matter.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::digest::{ChainId, DiffId, ImageId};
 use crate::error::{Error, Kind, Result};
 use crate::fs;
+use crate::mount::LayerForm;
 
 use super::database::{Failure, integer, parsed, parsed_optional, size};
-use super::snapshot::{self, Driver};
+use super::driver::{self, Driver};
 use super::workspace::{self, Item, Workspace};
 use super::{Store, is_recorded, take_away};
 
-/// Below `layers/<chain ID>/`, and below `layer/` in a workspace.
-pub(super) const TREE: &str = "tree";
-const OVERRIDES: &str = "overrides";
+/// The layer's folder in a workspace.
 const LAYER: &str = "layer";
 
 /// What the store keeps of a layer.
@@ -34,27 +33,21 @@ pub struct LayerRecord {
     pub content_size: u64,
 }
 
-/// Where the content of a directory layer lies. For the floor that applies
-/// and diffs layers; everybody else mounts.
+/// Where a layer lies. For the floor that applies and diffs layers; everybody
+/// else mounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LayerLocation {
-    /// The whole folder: `tree` and what the image floor writes beside it.
+    /// The whole folder, with what the image floor writes in it.
     pub folder: PathBuf,
-    /// The files.
-    pub tree: PathBuf,
-    /// What the tree could not hold, as the image floor wrote it; may be
-    /// absent.
-    pub overrides: PathBuf,
+    /// What is in it.
+    pub form: LayerForm,
 }
 
-impl LayerLocation {
-    fn of(directory: &Path) -> Self {
-        Self {
-            folder: directory.to_owned(),
-            tree: directory.join(TREE),
-            overrides: directory.join(OVERRIDES),
-        }
-    }
+/// A layer of a stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stacked {
+    pub(super) chain: ChainId,
+    pub(super) form: LayerForm,
 }
 
 /// A layer that is being filled. Dropped without a commit, it is removed.
@@ -62,27 +55,14 @@ impl LayerLocation {
 pub struct PendingLayer<'store> {
     store: &'store Store,
     workspace: Workspace,
+    driver: Driver,
 }
 
 impl PendingLayer<'_> {
-    /// The directory to fill; it exists, empty, with mode 0755.
-    pub fn tree(&self) -> PathBuf {
-        self.location().tree
-    }
-
-    /// The file to write what the tree cannot hold to, if there is any.
-    pub fn overrides(&self) -> PathBuf {
-        self.location().overrides
-    }
-
-    /// The folder of the tree, which is the layer's alone; the image floor
-    /// writes beside the tree what belongs to it.
-    pub fn folder(&self) -> PathBuf {
-        self.directory()
-    }
-
-    fn location(&self) -> LayerLocation {
-        LayerLocation::of(&self.directory())
+    /// Where to fill it: in the folder is the empty directory `tree`, of mode
+    /// 0755, for a tree, and `root` for the owner and the mode of an archive's.
+    pub fn location(&self) -> LayerLocation {
+        LayerLocation { folder: self.directory(), form: self.driver.form() }
     }
 
     fn directory(&self) -> PathBuf {
@@ -128,18 +108,28 @@ impl PendingLayer<'_> {
         // stands on it.
         let keep =
             present && workspace::layers_in_use(&self.store.tmp())?.contains(&record.chain_id);
+        let driver = if keep { driver::of(&target)? } else { self.driver };
         if !keep {
-            take_away(&self.workspace, &item, &target)?;
-            snapshot::DRIVER.commit(&self.directory(), &target)?;
+            take_away(&self.workspace, &target)?;
+            fs::rename(&self.directory(), &target)?;
         }
         if !recorded {
-            insert(transaction, record)?;
+            insert(transaction, record, driver)?;
+        } else {
+            transaction.execute(
+                "UPDATE layers SET driver = ?2 WHERE chain = ?1",
+                params![record.chain_id.0.encoded(), driver.name()],
+            )?;
         }
         Ok(())
     }
 }
 
-fn insert(transaction: &Transaction<'_>, record: &LayerRecord) -> Result<(), Failure> {
+fn insert(
+    transaction: &Transaction<'_>,
+    record: &LayerRecord,
+    driver: Driver,
+) -> Result<(), Failure> {
     transaction.execute(
         "INSERT INTO layers (chain, diff, parent, driver, tar_size, content_size)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -147,7 +137,7 @@ fn insert(transaction: &Transaction<'_>, record: &LayerRecord) -> Result<(), Fai
             record.chain_id.0.encoded(),
             record.diff_id.0.encoded(),
             record.parent.map(|parent| parent.0.encoded()),
-            snapshot::DRIVER.name(),
+            driver.name(),
             integer(record.tar_size),
             integer(record.content_size),
         ],
@@ -156,14 +146,15 @@ fn insert(transaction: &Transaction<'_>, record: &LayerRecord) -> Result<(), Fai
 }
 
 impl Store {
-    /// Begins a layer, in a place of its own.
+    /// Begins a layer that `driver` is to keep, in a place of its own.
     ///
     /// # Errors
     /// Those of the system calls, with the path.
-    pub fn begin_layer(&self) -> Result<PendingLayer<'_>> {
-        let pending = PendingLayer { store: self, workspace: self.begin(&[])? };
-        fs::create_dir(&pending.directory(), 0o700)?;
-        fs::create_dir(&pending.tree(), 0o755)?;
+    pub fn begin_layer(&self, driver: Driver) -> Result<PendingLayer<'_>> {
+        let pending = PendingLayer { store: self, workspace: self.begin(&[])?, driver };
+        let folder = pending.directory();
+        fs::create_dir(&folder, 0o700)?;
+        fs::create_dir(&driver::root(&driver::lower(&folder, driver.form())), 0o755)?;
         Ok(pending)
     }
 
@@ -172,8 +163,24 @@ impl Store {
     /// # Errors
     /// `NotFound` if it is not in the store.
     pub fn layer(&self, chain: ChainId) -> Result<LayerLocation> {
-        self.read("read a layer in", |connection| require(connection, chain))?;
-        Ok(LayerLocation::of(&self.path_of(&Item::Layer(chain))))
+        let form = self.read("read a layer in", |connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT driver FROM layers WHERE chain = ?1")?;
+            let mut rows = statement.query([chain.0.encoded()])?;
+            let Some(row) = rows.next()? else { return Err(missing(chain).into()) };
+            Ok(form(chain, row.get_ref(0)?.as_str().unwrap_or_default())?)
+        })?;
+        Ok(LayerLocation { folder: self.path_of(&Item::Layer(chain)), form })
+    }
+
+    /// True if the layer `chain`, which is recorded, is where it should be:
+    /// nobody removed it by hand.
+    ///
+    /// # Errors
+    /// As [`Store::layer`].
+    pub fn has_content(&self, chain: ChainId) -> Result<bool> {
+        let LayerLocation { folder, form } = self.layer(chain)?;
+        Ok(fs::metadata(driver::lower(&folder, form).path())?.is_some())
     }
 
     /// What the store keeps of the layer `chain`; `None` if it is not in it.
@@ -210,7 +217,7 @@ impl Store {
     }
 
     /// The stack that `chain` names, topmost first.
-    pub(super) fn stack_of(&self, chain: ChainId) -> Result<Vec<ChainId>> {
+    pub(super) fn stack_of(&self, chain: ChainId) -> Result<Vec<Stacked>> {
         // A row a step: a recursive query costs three temporary tables before
         // its first row, more than the few steps that there are.
         self.read("read the layers in", |connection| {
@@ -221,9 +228,9 @@ impl Store {
             while let Some(chain) = next {
                 let mut rows = statement.query([chain.0.encoded()])?;
                 let Some(row) = rows.next()? else { return Err(missing(chain).into()) };
-                require_driver(chain, row.get_ref(0)?.as_str().unwrap_or_default())?;
+                let form = form(chain, row.get_ref(0)?.as_str().unwrap_or_default())?;
                 next = parsed_optional::<Hex>(row, 1)?.map(|hex| ChainId(hex.0));
-                stack.push(chain);
+                stack.push(Stacked { chain, form });
             }
             Ok(stack)
         })
@@ -246,13 +253,13 @@ pub(super) fn require(connection: &Connection, chain: ChainId) -> Result<(), Fai
     if is_recorded(connection, &Item::Layer(chain))? { Ok(()) } else { Err(missing(chain).into()) }
 }
 
-fn require_driver(chain: ChainId, driver: &str) -> Result<()> {
-    if driver == snapshot::DRIVER.name() {
-        return Ok(());
-    }
-    Err(Error::unsupported(format!(
-        "layer {chain} is kept by the driver {driver:?}, which this envbox does not have"
-    )))
+/// What a layer of the driver called `driver` is on the disk.
+fn form(chain: ChainId, driver: &str) -> Result<LayerForm> {
+    driver.parse().map(Driver::form).map_err(|_: Error| {
+        Error::unsupported(format!(
+            "layer {chain} is kept by the driver {driver:?}, which this envbox does not have"
+        ))
+    })
 }
 
 fn missing(chain: ChainId) -> Error {

@@ -8,7 +8,9 @@
 //!   reserve                  room for removals where the disk is full
 //!   envbox.db                SQLite: what exists, and its names
 //!   blobs/sha256/<digest>    image configs and manifests, raw
-//!   layers/<chain ID>/       tree/ and what the image floor put beside it
+//!   driver                   how new layers are kept
+//!   layers/<chain ID>/       tree/, or tar, index and root/; and what the image
+//!                            floor put beside it
 //!   containers/<ID>/         a kept container: upper/ work/ config.json
 //!   volumes/<name>/          data/ and volume.json, from which its row can be
 //!                            made again
@@ -50,6 +52,7 @@
 mod blob;
 mod container;
 mod database;
+mod driver;
 mod event;
 mod gc;
 mod image;
@@ -84,14 +87,14 @@ use database::{Database, Failure, Schema};
 use workspace::{Item, Workspace};
 
 pub use container::{ContainerRecord, ContainerState};
+pub use driver::Driver;
 pub use event::{Event, EventCursor, EventWatch, Woken};
 pub use gc::Collected;
 pub use image::{ImageRecord, NewImage, PutImage, parse_time};
 pub use layer::{LayerLocation, LayerRecord, PendingLayer};
 pub use name::random_name;
-pub use overlay::OverlayDriver;
 pub use remove::{RemoveImage, Removed, RunningContainer};
-pub use snapshot::{Driver, EphemeralSnapshot, Lower, Scratch, Stack};
+pub use snapshot::EphemeralSnapshot;
 pub use spec::SpecText;
 pub use spool::Spool;
 pub use volume::{PendingContent, VolumeRecord};
@@ -310,7 +313,7 @@ impl Store {
                 let in_use = matches!(item, Item::Layer(chain) if used.contains(chain));
                 if !in_use
                     && !is_recorded(transaction, item)?
-                    && take_away(workspace, item, &self.path_of(item))?
+                    && take_away(workspace, &self.path_of(item))?
                 {
                     gone.push(item.clone());
                 }
@@ -334,16 +337,12 @@ fn is_recorded(connection: &Connection, item: &Item) -> Result<bool, Failure> {
 
 /// Renames `item`, which lies at `path`, into the trash of `workspace`; false
 /// if nothing is there.
-fn take_away(workspace: &Workspace, item: &Item, path: &Path) -> Result<bool> {
+fn take_away(workspace: &Workspace, path: &Path) -> Result<bool> {
     if fs::metadata(path)?.is_none() {
         return Ok(false);
     }
     let trash = workspace.path().join(workspace::TRASH);
     fs::ensure_dir(&trash, 0o700)?;
     let target = trash.join(path.file_name().unwrap_or_default());
-    match item {
-        Item::Layer(_) => snapshot::DRIVER.remove(path, &target)?,
-        Item::Container(_) | Item::Blob(_) | Item::Volume(_) => fs::rename(path, &target)?,
-    }
-    Ok(true)
+    Ok(fs::absent_is_none(fs::rename(path, &target))?.is_some())
 }

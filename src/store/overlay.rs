@@ -1,86 +1,67 @@
-//! The overlay driver: a layer is a directory `tree` in overlayfs's own
-//! format of whiteouts, and a snapshot is a stack of them
-//! (Documentation/filesystems/overlayfs).
+//! Which overlay a stack of layers makes (Documentation/filesystems/overlayfs).
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::fs::{self, Dir, Owner};
-use crate::mount::{Mount, Overlay, Upper};
+use crate::mount::{Lower, Mount, Overlay, Upper};
 
-use super::layer::TREE;
-use super::snapshot::{Driver, Lower, Scratch, Stack};
+use super::driver;
+use super::snapshot::Scratch;
 
 const UPPER: &str = "upper";
 const WORK: &str = "work";
 
-/// Layers as directories.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct OverlayDriver;
-
-impl Driver for OverlayDriver {
-    fn name(&self) -> &'static str {
-        "overlay"
+/// A read-only mount of `lower`, topmost first; of none it is the directory
+/// `empty`.
+pub(super) fn view(mut lower: Vec<Lower>, empty: PathBuf) -> Mount {
+    // overlayfs refuses fewer than two layers without a writable one.
+    if lower.len() > 1 {
+        return Mount::Overlay(Overlay { lower, upper: None });
     }
-
-    fn view(&self, stack: &Stack) -> Result<Mount> {
-        let mut lower = directories(stack);
-        // overlayfs refuses fewer than two directories without an upper one.
-        if lower.len() < 2 {
-            let source = lower.pop().unwrap_or_else(|| stack.empty.clone());
-            return Ok(Mount::Bind { source, read_only: true });
-        }
-        Ok(Mount::Overlay(Overlay { lower, upper: None }))
-    }
-
-    fn prepare(&self, stack: &Stack, scratch: Scratch<'_>) -> Result<Mount> {
-        let lower = directories(stack);
-        let upper = scratch.path().join(UPPER);
-        if fs::metadata(&upper)?.is_none() {
-            make_upper(scratch.path(), lower.first())?;
-        }
-        if lower.is_empty() {
-            return Ok(Mount::Bind { source: upper, read_only: false });
-        }
-        let work = scratch.path().join(WORK);
-        fs::ensure_dir(&work, 0o700)?;
-        let volatile = matches!(scratch, Scratch::ThrowAway(_));
-        Ok(Mount::Overlay(Overlay { lower, upper: Some(Upper { upper, work, volatile }) }))
-    }
-
-    fn commit(&self, pending: &Path, target: &Path) -> Result<()> {
-        fs::rename(pending, target)
-    }
-
-    fn remove(&self, target: &Path, trash: &Path) -> Result<()> {
-        fs::absent_is_none(fs::rename(target, trash)).map(drop)
+    match lower.pop() {
+        Some(Lower::Archive(archive)) => Mount::Archive(archive),
+        Some(Lower::Directory(source)) => Mount::Bind { source, read_only: true },
+        None => Mount::Bind { source: empty, read_only: true },
     }
 }
 
-fn directories(stack: &Stack) -> Vec<PathBuf> {
-    let directory = |lower: &Lower| match lower {
-        Lower::Layer(path) => path.join(TREE),
-        Lower::Directory(path) => path.clone(),
-    };
-    stack.layers.iter().map(directory).collect()
+/// A writable mount of `lower`, topmost first. All that is written lands in
+/// `scratch`, an existing directory that is this snapshot's alone; calling it
+/// again for the same `scratch` gives the same mount.
+///
+/// # Errors
+/// Those of the disk.
+pub(super) fn prepare(lower: Vec<Lower>, scratch: Scratch<'_>) -> Result<Mount> {
+    let upper = scratch.path().join(UPPER);
+    if fs::metadata(&upper)?.is_none() {
+        make_upper(scratch.path(), lower.first())?;
+    }
+    if lower.is_empty() {
+        return Ok(Mount::Bind { source: upper, read_only: false });
+    }
+    let work = scratch.path().join(WORK);
+    fs::ensure_dir(&work, 0o700)?;
+    let volatile = matches!(scratch, Scratch::ThrowAway(_));
+    Ok(Mount::Overlay(Overlay { lower, upper: Some(Upper { upper, work, volatile }) }))
 }
 
 /// The root of an overlay has the upper directory's owner and mode: they are
 /// to be those of the directory that it lies upon.
-fn make_upper(scratch: &Path, lower: Option<&PathBuf>) -> Result<()> {
+fn make_upper(scratch: &Path, lower: Option<&Lower>) -> Result<()> {
     let name = OsStr::new(UPPER);
     let scratch = Dir::open(scratch)?;
     let upper = scratch.create_dir(name)?;
     let Some(lower) = lower else { return scratch.set_mode(name, 0o755) };
-    let wanted = Dir::open(lower)?.own_metadata()?;
+    let wanted = Dir::open(&driver::root(lower))?.own_metadata()?;
     let made = upper.own_metadata()?;
     if (made.uid, made.gid) != (wanted.uid, wanted.gid) {
         let owner = Owner { uid: wanted.uid, gid: wanted.gid };
         // An ordinary user cannot give a directory away. The foreign owner of
         // a directory that they only look into becomes themselves.
         match scratch.set_owner(name, owner) {
-            Err(error) if error.kind() != crate::error::Kind::Denied => return Err(error),
+            Err(error) if error.kind() != Kind::Denied => return Err(error),
             _ => {}
         }
     }
@@ -91,49 +72,62 @@ fn make_upper(scratch: &Path, lower: Option<&PathBuf>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mount::LayerForm;
 
-    fn stack(room: &Path, names: &[&str]) -> Stack {
-        let layers = names
-            .iter()
-            .map(|name| {
-                fs::ensure_dir(&room.join(name).join(TREE), 0o755).unwrap();
-                Lower::Layer(room.join(name))
-            })
-            .collect();
-        Stack { layers, empty: room.join("empty") }
+    fn layer(room: &Path, name: &str, form: LayerForm) -> Lower {
+        let lower = driver::lower(&room.join(name), form);
+        fs::ensure_dir(&driver::root(&lower), 0o755).unwrap();
+        lower
     }
 
     #[test]
-    fn a_view_of_fewer_than_two_layers_is_a_bind() {
+    fn a_view_of_fewer_than_two_layers_is_no_overlay() {
         let room = tempfile::tempdir().unwrap();
-        let view = |names: &[&str]| OverlayDriver.view(&stack(room.path(), names)).unwrap();
-        let bind = |path: &str| Mount::Bind { source: room.path().join(path), read_only: true };
-        assert_eq!(view(&[]), bind("empty"));
-        assert_eq!(view(&["a"]), bind("a/tree"));
-        let lower = vec![room.path().join("b/tree"), room.path().join("a/tree")];
-        assert_eq!(view(&["b", "a"]), Mount::Overlay(Overlay { lower, upper: None }));
+        let path = |path: &str| room.path().join(path);
+        let bind = |source: &str| Mount::Bind { source: path(source), read_only: true };
+        let tree = |name: &str| layer(room.path(), name, LayerForm::Tree);
+        let archive = layer(room.path(), "c", LayerForm::Archive);
+        let view = |lower: &[&Lower]| view(lower.iter().map(|&l| l.clone()).collect(), path("e"));
+        assert_eq!(view(&[]), bind("e"));
+        assert_eq!(view(&[&tree("a")]), bind("a/tree"));
+        let Lower::Archive(files) = archive.clone() else { panic!("{archive:?}") };
+        assert_eq!((&files.data, &files.index), (&path("c/tar"), &path("c/index")));
+        assert_eq!(view(&[&archive]), Mount::Archive(files));
+        let lower = vec![tree("b"), archive.clone(), tree("a")];
+        let overlay = Overlay { lower, upper: None };
+        assert_eq!(view(&[&tree("b"), &archive, &tree("a")]), Mount::Overlay(overlay));
     }
 
     #[test]
     fn the_root_of_a_snapshot_has_the_mode_of_its_layer() {
-        let room = tempfile::tempdir().unwrap();
-        let stack = stack(room.path(), &["a"]);
-        let layer = Dir::open(&room.path().join("a")).unwrap();
-        layer.set_mode(OsStr::new(TREE), 0o1777).unwrap();
-        OverlayDriver.prepare(&stack, Scratch::ThrowAway(room.path())).unwrap();
-        let upper = fs::metadata(&room.path().join(UPPER)).unwrap().unwrap();
-        assert_eq!(upper.mode, 0o1777);
+        for form in [LayerForm::Tree, LayerForm::Archive] {
+            let room = tempfile::tempdir().unwrap();
+            let lower = layer(room.path(), "a", form);
+            let root = driver::root(&lower);
+            let folder = Dir::open(root.parent().unwrap()).unwrap();
+            folder.set_mode(root.file_name().unwrap(), 0o1777).unwrap();
+            prepare(vec![lower], Scratch::ThrowAway(room.path())).unwrap();
+            let upper = fs::metadata(&room.path().join(UPPER)).unwrap().unwrap();
+            assert_eq!(upper.mode, 0o1777);
+        }
     }
 
     #[test]
     fn preparing_again_gives_the_same_mount() {
         let room = tempfile::tempdir().unwrap();
-        let stack = stack(room.path(), &["a"]);
-        let prepare = || OverlayDriver.prepare(&stack, Scratch::Kept(room.path())).unwrap();
+        let lower = vec![layer(room.path(), "a", LayerForm::Tree)];
+        let prepare = || prepare(lower.clone(), Scratch::Kept(room.path())).unwrap();
         let first = prepare();
         assert_eq!(prepare(), first);
         assert!(
             matches!(first, Mount::Overlay(Overlay { upper: Some(upper), .. }) if !upper.volatile)
         );
+    }
+
+    #[test]
+    fn a_snapshot_of_nothing_is_a_directory() {
+        let room = tempfile::tempdir().unwrap();
+        let made = prepare(Vec::new(), Scratch::Kept(room.path())).unwrap();
+        assert_eq!(made, Mount::Bind { source: room.path().join(UPPER), read_only: false });
     }
 }

@@ -1,7 +1,6 @@
 //! Snapshots: the state of a filesystem, read-only by the name of its stack
-//! of layers or writable on top of one. What a layer is on disk is known to
-//! the driver alone; everybody else gets a [`Mount`], which is described here
-//! and mounted elsewhere.
+//! of layers or writable on top of one. Everybody gets a [`Mount`], which is
+//! described here and mounted elsewhere.
 
 use std::path::{Path, PathBuf};
 
@@ -9,70 +8,17 @@ use crate::digest::ChainId;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::id::ContainerId;
-use crate::mount::Mount;
+use crate::mount::{Lower, Mount};
 
-use super::overlay::OverlayDriver;
+use super::driver;
+use super::layer::Stacked;
+use super::overlay;
 use super::workspace::{Item, Workspace};
 use super::{Store, layout};
 
-/// The driver of new layers; each layer's row keeps the name of its own.
-pub(super) const DRIVER: OverlayDriver = OverlayDriver;
-
-/// What a snapshot stands on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lower {
-    /// A committed layer: where the driver put it.
-    Layer(PathBuf),
-    /// A directory that is not the store's.
-    Directory(PathBuf),
-}
-
-/// What a driver finds its layers by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stack {
-    /// Topmost first; may be empty.
-    pub layers: Vec<Lower>,
-    /// An empty directory, for where a mount needs one.
-    pub empty: PathBuf,
-}
-
-/// How committed layers are kept on disk, and what is mounted of them. Every
-/// driver passes one suite of tests.
-pub trait Driver {
-    /// The name in the layers' rows.
-    fn name(&self) -> &'static str;
-
-    /// A read-only mount of `stack`.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    fn view(&self, stack: &Stack) -> Result<Mount>;
-
-    /// A writable mount of `stack`. All that is written lands in `scratch`,
-    /// an existing directory that is this snapshot's alone; calling it again
-    /// for the same `scratch` gives the same mount.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    fn prepare(&self, stack: &Stack, scratch: Scratch<'_>) -> Result<Mount>;
-
-    /// Makes the filled directory `pending` the layer at `target`, in one
-    /// step: nothing is at `target` before it.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    fn commit(&self, pending: &Path, target: &Path) -> Result<()>;
-
-    /// Takes the layer at `target` away to `trash`, in one step.
-    ///
-    /// # Errors
-    /// Those of the disk; a layer that is gone is success.
-    fn remove(&self, target: &Path, trash: &Path) -> Result<()>;
-}
-
 /// Where a writable snapshot keeps what is written.
 #[derive(Clone, Copy, Debug)]
-pub enum Scratch<'a> {
+pub(super) enum Scratch<'a> {
     /// It goes with the process: no sync is ever worth its time.
     ThrowAway(&'a Path),
     /// It lasts.
@@ -81,7 +27,7 @@ pub enum Scratch<'a> {
 
 impl Scratch<'_> {
     /// The directory.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         match self {
             Self::ThrowAway(path) | Self::Kept(path) => path,
         }
@@ -142,7 +88,7 @@ impl Store {
     /// # Errors
     /// `NotFound` if the layers are not in the store.
     pub fn view(&self, chain: Option<ChainId>) -> Result<Mount> {
-        DRIVER.view(&self.stack(&self.chains(chain)?))
+        Ok(overlay::view(self.lower(&self.stacked(chain)?), self.paths.root.join(layout::EMPTY)))
     }
 
     /// A throw-away writable snapshot on top of `chain`; without one, on top
@@ -151,12 +97,13 @@ impl Store {
     /// # Errors
     /// `NotFound` if the layers are not, or no longer, in the store.
     pub fn prepare(&self, chain: Option<ChainId>) -> Result<EphemeralSnapshot> {
-        let chains = self.chains(chain)?;
+        let chains = self.stack(chain)?;
         let workspace = self.workspace(&chains)?;
         // Looked up once more now that the lock file names them: whoever
         // removed a row before did not see it, whoever does so later will.
-        self.chains(chain)?;
-        self.snapshot(&self.stack(&chains), workspace)
+        // What a layer is on the disk does not change from here on, either.
+        let lower = self.lower(&self.stacked(chain)?);
+        snapshot(lower, workspace)
     }
 
     /// A throw-away writable snapshot on top of the directory `lower`, which
@@ -177,9 +124,8 @@ impl Store {
             ))
             .hint("put the store elsewhere with --root, outside the directory"));
         }
-        let stack = Stack { layers: vec![Lower::Directory(lower)], empty: self.empty() };
         let workspace = self.workspace(&[])?;
-        self.snapshot(&stack, workspace)
+        snapshot(vec![Lower::Directory(lower)], workspace)
     }
 
     /// The writable mount of the kept container `id`, which is in the store.
@@ -188,9 +134,9 @@ impl Store {
     /// `NotFound` if it is not.
     pub fn container_mount(&self, id: &ContainerId) -> Result<Mount> {
         let record = self.container(id.as_str())?;
-        let stack = self.stack(&self.chains(record.chain)?);
+        let lower = self.lower(&self.stacked(record.chain)?);
         let path = self.path_of(&Item::Container(record.id));
-        DRIVER.prepare(&stack, Scratch::Kept(&path))
+        overlay::prepare(lower, Scratch::Kept(&path))
     }
 
     /// The directory of the kept container `id`, for files that go with it.
@@ -198,22 +144,26 @@ impl Store {
         self.path_of(&Item::Container(id.clone()))
     }
 
-    fn snapshot(&self, stack: &Stack, workspace: Workspace) -> Result<EphemeralSnapshot> {
-        let mount = DRIVER.prepare(stack, Scratch::ThrowAway(workspace.path()))?;
-        Ok(EphemeralSnapshot { mount, workspace })
+    /// The layers of `chain`, topmost first, by the stacks that they top.
+    ///
+    /// # Errors
+    /// `NotFound` if they are not in the store.
+    pub fn stack(&self, chain: Option<ChainId>) -> Result<Vec<ChainId>> {
+        Ok(self.stacked(chain)?.into_iter().map(|layer| layer.chain).collect())
     }
 
-    fn chains(&self, chain: Option<ChainId>) -> Result<Vec<ChainId>> {
+    fn stacked(&self, chain: Option<ChainId>) -> Result<Vec<Stacked>> {
         chain.map_or(Ok(Vec::new()), |chain| self.stack_of(chain))
     }
 
-    fn stack(&self, chains: &[ChainId]) -> Stack {
-        let path = |&chain: &ChainId| Lower::Layer(self.path_of(&Item::Layer(chain)));
-        let layers = chains.iter().map(path).collect();
-        Stack { layers, empty: self.empty() }
+    fn lower(&self, stack: &[Stacked]) -> Vec<Lower> {
+        let lower =
+            |layer: &Stacked| driver::lower(&self.path_of(&Item::Layer(layer.chain)), layer.form);
+        stack.iter().map(lower).collect()
     }
+}
 
-    fn empty(&self) -> PathBuf {
-        self.paths.root.join(layout::EMPTY)
-    }
+fn snapshot(lower: Vec<Lower>, workspace: Workspace) -> Result<EphemeralSnapshot> {
+    let mount = overlay::prepare(lower, Scratch::ThrowAway(workspace.path()))?;
+    Ok(EphemeralSnapshot { mount, workspace })
 }

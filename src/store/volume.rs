@@ -125,7 +125,7 @@ impl Store {
         workspace.intend(&items)?;
         transaction.execute("DELETE FROM volumes WHERE name = ?1", [name.as_str()])?;
         event::record(transaction, &happened("destroy", name))?;
-        super::take_away(workspace, &item, &self.path_of(&item))?;
+        super::take_away(workspace, &self.path_of(&item))?;
         Ok(())
     }
 

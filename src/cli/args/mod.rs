@@ -31,6 +31,8 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::store::Driver;
+
 use attach::Attach;
 use commit::{Commit, History};
 use container::{ContainerVerb, Create, Port, Ps, Run};
@@ -73,6 +75,9 @@ pub(super) struct Global {
     /// Where the store lies [env: ENVBOX_ROOT]
     #[arg(long, value_name = "DIRECTORY")]
     pub root: Option<PathBuf>,
+    /// How new layers are kept: erofs or overlay [env: ENVBOX_STORAGE_DRIVER]
+    #[arg(long, value_name = "DRIVER")]
+    pub storage_driver: Option<Driver>,
 }
 
 #[derive(Debug, Subcommand)]

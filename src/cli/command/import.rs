@@ -36,7 +36,8 @@ pub(in crate::cli) fn run(engine: &Engine, import: Import) -> Result<i32> {
     tell_of_losses(&outcome);
     if is_shown {
         exit::say(&format!(
-            "imported {}, {} files in {:.1} s",
+            "{} {}, {} files in {:.1} s",
+            if outcome.is_unchanged { "unchanged:" } else { "imported" },
             human_size(outcome.content_size),
             HumanCount(outcome.entries),
             start.elapsed().as_secs_f64()

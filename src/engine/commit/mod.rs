@@ -16,20 +16,20 @@ use std::collections::BTreeSet;
 use crate::digest::{ChainId, ImageId};
 use crate::error::{Error, Kind, Result};
 use crate::fs::{Dir, Timestamp};
-use crate::image::{
-    self, Changes, ChildImage, LayerBlob, LayerSummary, LayerTarget, MarkSpace, Report,
-};
+use crate::image::{self, Changes, ChildImage, LayerBlob, LayerSummary, LayerTarget, Report};
 use crate::monitor::Control;
-use crate::mount::Mount;
+use crate::mount::{Mount, Overlay};
 use crate::oci::{ExecParameters, ImageConfig, Manifest};
 use crate::reference::ImageRef;
 use crate::runtime::idmap::UserNamespace;
 use crate::runtime::source;
-use crate::store::{ContainerRecord, Event, ImageRecord, LayerRecord, NewImage, Spool, Store};
+use crate::store::{
+    ContainerRecord, Event, ImageRecord, LayerLocation, LayerRecord, NewImage, Spool, Store,
+};
 
 use super::lifecycle::KeptSpec;
 use super::running::{self, Activity};
-use super::{Engine, changes, diff, export, launch};
+use super::{Engine, changes, diff, driver, export, launch};
 
 /// Whether a container that runs stands still while it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,14 +120,17 @@ impl Engine {
         pausing: Pausing,
     ) -> Result<Written> {
         let held = self.hold_still(store, container, pausing)?;
-        let pending = store.begin_layer()?;
-        let target = LayerTarget::within(&pending.folder());
+        let pending = store.begin_layer(self.storage_driver()?)?;
+        let LayerLocation { folder, form } = pending.location();
+        let target = LayerTarget::within(&folder, form);
         let copied = self.copy_changes(store, container, &target)?;
         drop(held);
         let Some(mut report) = copied else {
             return Ok(Written { layer: None, report: Report::default() });
         };
-        let mut summary = image::digest_layer(&target)?;
+        let space = driver::marks(self.host()?.user_namespace);
+        let mut summary =
+            image::finish_layer(&target, (&|| driver::open_below(store, container.chain), space))?;
         report.merge(std::mem::take(&mut summary.report));
         let record = LayerRecord {
             chain_id: ChainId::extend(container.chain, summary.diff_id),
@@ -152,10 +155,12 @@ impl Engine {
         let mount = store.container_mount(&container.id)?;
         let (upper, has_image) = match &mount {
             Mount::Bind { source, .. } => (Dir::open(source)?, false),
-            Mount::Overlay(overlay) => match &overlay.upper {
-                Some(written) => (Dir::open(&written.upper)?, true),
-                None => return Err(Error::internal("a container has no place to write to")),
-            },
+            Mount::Overlay(Overlay { upper: Some(written), .. }) => {
+                (Dir::open(&written.upper)?, true)
+            }
+            Mount::Overlay(_) | Mount::Archive(_) => {
+                return Err(Error::internal("a container has no place to write to"));
+            }
         };
         let image = has_image.then(|| open(&store.view(container.chain)?)).transpose()?;
         let left_out = match &image {
@@ -167,10 +172,7 @@ impl Engine {
             upper: &upper,
             image: image.as_ref(),
             merged: &merged,
-            space: match user_namespace {
-                UserNamespace::Inherited => MarkSpace::Trusted,
-                UserNamespace::Entered => MarkSpace::User,
-            },
+            space: driver::marks(user_namespace),
             left_out: &left_out,
             epoch: self.settings.epoch,
         };

@@ -7,26 +7,27 @@
 //! the image.
 
 mod source;
+mod unchanged;
 
 use std::sync::Arc;
 
 use crate::digest::{ChainId, Digest, ImageId};
 use crate::error::{Error, Kind, Result};
-use crate::fs::{Dir, Timestamp};
+use crate::fs::Timestamp;
 use crate::image::{
     self, Counters, ExcludeSet, ImportOptions, LayerBlob, LayerSummary, LayerTarget, Report,
 };
 use crate::oci::ExecParameters;
 use crate::platform::Platform;
 use crate::reference::ImageRef;
-use crate::store::{LayerRecord, NewImage, Store};
+use crate::store::{LayerLocation, LayerRecord, NewImage, PendingLayer, Store};
 
 use super::profile::Profile;
-use super::{Engine, ExcludeOptions, changes, profiles, tree};
+use super::{Engine, ExcludeOptions, changes, driver, profiles, tree};
 
 pub use source::ImportSource;
-use source::Source;
 pub(in crate::engine) use source::stdin_size;
+use source::{Reading, Source};
 
 /// What is to be imported, and how.
 #[derive(Clone, Debug, Default)]
@@ -63,6 +64,8 @@ pub struct ImportOutcome {
     /// False if the source does not say what its root directory is, which then
     /// got owner 0:0, mode 0755 and no time.
     pub has_root: bool,
+    /// True if the store had the layer already, so that nothing was written.
+    pub is_unchanged: bool,
     /// What could not be kept.
     pub report: Report,
 }
@@ -100,40 +103,30 @@ impl Engine {
             counters: Arc::new(Counters::default()),
         };
         let config = config(request, &profile)?;
-        let source = self.open_source(&request.source, &options)?;
+        let reading = match request.reference {
+            Some(_) => Reading::MaybeTwice,
+            None => Reading::Once,
+        };
+        let mut source = self.open_source(&request.source, (&options, reading))?;
         let store = self.store()?;
-        let pending = store.begin_layer()?;
-        let target = LayerTarget::within(&pending.folder());
+        let driver = self.storage_driver()?;
         began(ImportStart { counters: Arc::clone(&options.counters), total: source.total() });
-        let summary = match source {
-            Source::Directory(dir) => image::import_directory(&dir, &target, &options)?,
-            Source::Outside(child) => {
-                let ingest = |tar| image::ingest_canonical(tar, &target, &options);
-                let (mut summary, noticed) = child.finish(ingest)?;
-                summary.report.merge(noticed);
-                summary
+        let outcome = match self.unchanged((store, request), &mut source, &options)? {
+            Some(known) => {
+                let platform = platform(request, known.platform()?);
+                let outcome = put(store, request, (config, &platform), known.summary.clone());
+                known.release()?;
+                outcome.map(|outcome| ImportOutcome { is_unchanged: true, ..outcome })
             }
-            Source::Tar(reader, _) => image::import_tar(reader, &target, &options)
-                .map_err(|error| within(&request.source, error))?,
+            None => {
+                let pending = store.begin_layer(driver)?;
+                let summary = write_layer(&pending, (request, source), &options)?;
+                let found = tree::platform(&driver::open_layer(&pending.location())?)?;
+                let made = ((config, &platform(request, found)), summary);
+                put_new((store, request), pending, made)
+            }
         };
-        let platform = match &request.platform {
-            Some(platform) => platform.clone(),
-            None => tree::platform(&Dir::open(&target.tree)?)?.unwrap_or_else(Platform::host),
-        };
-        let chain = ChainId::extend(None, summary.diff_id);
-        let record = LayerRecord {
-            chain_id: chain,
-            diff_id: summary.diff_id,
-            parent: None,
-            tar_size: summary.tar_size,
-            content_size: summary.content_size,
-        };
-        store
-            .spooled(|spool| {
-                spool.commit(pending, record)?;
-                put(store, request, (config, &platform), summary)
-            })
-            .inspect(|_| store.close_database())
+        outcome.inspect(|_| store.close_database())
     }
 
     /// What the profile and the user leave out. A profile's dead patterns are
@@ -145,6 +138,49 @@ impl Engine {
         ExcludeSet::parse(profiles.chain(own.iter().map(Vec::as_slice)))?
             .with_clean(profile.import.clean.iter().map(String::as_bytes))
     }
+}
+
+/// What the image is for: what was asked for, or what its programs tell.
+fn platform(request: &ImportRequest, found: Option<Platform>) -> Platform {
+    request.platform.clone().or(found).unwrap_or_else(Platform::host)
+}
+
+fn write_layer(
+    pending: &PendingLayer<'_>,
+    (request, source): (&ImportRequest, Source),
+    options: &ImportOptions,
+) -> Result<LayerSummary> {
+    let LayerLocation { folder, form } = pending.location();
+    let target = LayerTarget::within(&folder, form);
+    match source {
+        Source::Directory(dir) => image::import_directory(&dir, &target, options),
+        Source::Outside(child, _) => {
+            let ingest = |tar| image::ingest_canonical(tar, &target, options);
+            let (mut summary, noticed) = child.finish(ingest)?;
+            summary.report.merge(noticed);
+            Ok(summary)
+        }
+        Source::Tar(reader, _) => image::import_tar(reader, &target, options)
+            .map_err(|error| within(&request.source, error)),
+    }
+}
+
+fn put_new(
+    (store, request): (&Store, &ImportRequest),
+    pending: PendingLayer<'_>,
+    ((config, platform), summary): ((ExecParameters, &Platform), LayerSummary),
+) -> Result<ImportOutcome> {
+    let record = LayerRecord {
+        chain_id: ChainId::extend(None, summary.diff_id),
+        diff_id: summary.diff_id,
+        parent: None,
+        tar_size: summary.tar_size,
+        content_size: summary.content_size,
+    };
+    store.spooled(|spool| {
+        spool.commit(pending, record)?;
+        put(store, request, (config, platform), summary)
+    })
 }
 
 /// What is wrong within an archive names the member alone; this adds the
@@ -199,6 +235,7 @@ fn put(
         entries: summary.entries,
         content_size: summary.content_size,
         has_root: summary.has_root,
+        is_unchanged: false,
         report: summary.report,
     })
 }

@@ -57,12 +57,21 @@ impl fmt::Display for ImportSource {
     }
 }
 
+/// How often a tree will be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Only to be written.
+    Once,
+    /// To see whether it is in the store, and then perhaps to be written.
+    MaybeTwice,
+}
+
 /// An open source.
 pub(super) enum Source {
     /// Read by this process.
     Directory(Dir),
-    /// Read by a child.
-    Outside(Reader),
+    /// Read by a child; a second one waits where it may be read twice.
+    Outside(Reader, Option<Reader>),
     /// An archive, and how many bytes it has, where that is known.
     Tar(Box<dyn Read + Send>, Option<u64>),
 }
@@ -72,7 +81,7 @@ impl Source {
     pub(super) fn total(&self) -> Option<u64> {
         match self {
             Self::Tar(_, total) => *total,
-            Self::Directory(_) | Self::Outside(_) => None,
+            Self::Directory(_) | Self::Outside(..) => None,
         }
     }
 }
@@ -86,7 +95,7 @@ impl Engine {
     pub(super) fn open_source(
         &self,
         source: &ImportSource,
-        options: &ImportOptions,
+        (options, reading): (&ImportOptions, Reading),
     ) -> Result<Source> {
         match source {
             ImportSource::Stdin => {
@@ -106,11 +115,15 @@ impl Engine {
                 let fetched = registry::fetch(url, &network)?;
                 Ok(Source::Tar(fetched.reader, fetched.length))
             }
-            ImportSource::Path(path) => self.open_path(path, options),
+            ImportSource::Path(path) => self.open_path(path, (options, reading)),
         }
     }
 
-    fn open_path(&self, typed: &Path, options: &ImportOptions) -> Result<Source> {
+    fn open_path(
+        &self,
+        typed: &Path,
+        (options, reading): (&ImportOptions, Reading),
+    ) -> Result<Source> {
         let path = self.settings.absolute(typed);
         let found = fs::metadata(&path)?.ok_or_else(|| {
             Error::not_found(format!("the source {} does not exist", typed.display()))
@@ -123,9 +136,13 @@ impl Engine {
                     self.host()?;
                     return Ok(Source::Directory(dir));
                 }
+                let spare = match reading {
+                    Reading::Once => None,
+                    Reading::MaybeTwice => Some(reader::read(dir.duplicate()?, options)?),
+                };
                 let child = reader::read(dir, options)?;
                 self.host()?;
-                Ok(Source::Outside(child))
+                Ok(Source::Outside(child, spare))
             }
             kind => {
                 let file = fs::open(&path).map_err(advise)?;

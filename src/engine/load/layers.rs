@@ -6,11 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::digest::{ChainId, DiffId, VerifyingReader};
-use crate::engine::save;
+use crate::engine::driver;
 use crate::error::{Error, Result};
-use crate::fs;
-use crate::image::{self, Counters, LayerTarget, LoadOptions, LoadedLayer, MarkSpace};
-use crate::store::{EphemeralSnapshot, LayerRecord, Spool, Store};
+use crate::image::{self, Counters, LayerTarget, LoadOptions, LoadedLayer, LowerLayer, MarkSpace};
+use crate::store::{Driver, EphemeralSnapshot, LayerLocation, LayerRecord, Spool, Store};
 
 use super::FoundLayer;
 use super::archive::{Archive, missing};
@@ -18,6 +17,7 @@ use super::archive::{Archive, missing};
 /// Loads layers, and knows which of them are new.
 pub(super) struct Loader<'a> {
     store: &'a Store,
+    driver: Driver,
     marks: MarkSpace,
     limit: u64,
     counters: Arc<Counters>,
@@ -35,11 +35,11 @@ impl<'a> Loader<'a> {
     /// Those of [`Store::begin_spool`].
     pub(super) fn new(
         store: &'a Store,
-        marks: MarkSpace,
+        (driver, marks): (Driver, MarkSpace),
         (limit, counters): (u64, Arc<Counters>),
     ) -> Result<Self> {
         let (new, held) = (HashSet::new(), Vec::new());
-        Ok(Self { store, marks, limit, counters, spool: store.begin_spool()?, new, held })
+        Ok(Self { store, driver, marks, limit, counters, spool: store.begin_spool()?, new, held })
     }
 
     /// The folder for what cannot be read where it lies.
@@ -73,14 +73,10 @@ impl<'a> Loader<'a> {
             self.hold(chain_id, below.last())?;
             return Ok(record);
         }
-        let lower: Vec<LayerTarget> = below
-            .iter()
-            .rev()
-            .map(|&chain| save::layer(self.store, chain))
-            .collect::<Result<_>>()?;
-        let pending = self.store.begin_layer()?;
-        let target = LayerTarget::within(&pending.folder());
-        let loaded = self.apply(reader, layer, (&target, &lower))?;
+        let pending = self.store.begin_layer(self.driver)?;
+        let LayerLocation { folder, form } = pending.location();
+        let lower = || driver::open_below(self.store, below.last().copied());
+        let loaded = self.apply(reader, layer, (&LayerTarget::within(&folder, form), &lower))?;
         let LoadedLayer { diff_id: found, tar_size, content_size } = loaded;
         if found != diff_id {
             return Err(Error::mismatch(format!("its tar is {found} ({tar_size} bytes)")));
@@ -96,8 +92,7 @@ impl<'a> Loader<'a> {
     /// hand.
     fn present(&self, chain: ChainId) -> Result<Option<LayerRecord>> {
         let Some(record) = self.store.layer_record(chain)? else { return Ok(None) };
-        let found = fs::metadata(&self.store.layer(chain)?.tree)?;
-        Ok(found.map(|_| record))
+        Ok(self.store.has_content(chain)?.then_some(record))
     }
 
     /// Keeps `chain`, which lies upon `parent`, from being removed.
@@ -118,7 +113,7 @@ impl<'a> Loader<'a> {
         &self,
         reader: Box<dyn Read + Send>,
         layer: &FoundLayer,
-        (target, lower): (&LayerTarget, &[LayerTarget]),
+        (target, lower): (&LayerTarget, &dyn Fn() -> Result<Vec<LowerLayer>>),
     ) -> Result<LoadedLayer> {
         let reader: Box<dyn Read + Send> = match layer.descriptor {
             Some((digest, size)) => Box::new(VerifyingReader::new(reader, digest, size)),

@@ -17,15 +17,14 @@ use std::sync::Arc;
 use crate::digest::{ChainId, DiffId, Digest, ImageId};
 use crate::error::{Context, Error, Kind, Result};
 use crate::fs::{self, Dir, File, FileKind, Timestamp};
-use crate::image::{self, Counters, MarkSpace};
+use crate::image::{self, Counters};
 use crate::oci::{Descriptor, ImageConfig, Manifest, media_type, to_canonical_json};
 use crate::platform::Platform;
 use crate::reference::ImageRef;
-use crate::runtime::idmap::UserNamespace;
 use crate::store::{NewImage, Store};
 
-use super::Engine;
 use super::import::ImportStart;
+use super::{Engine, driver};
 
 use archive::{Archive, ReadOptions};
 use layers::Loader;
@@ -107,11 +106,9 @@ impl Engine {
             None => "stdin".to_owned(),
         };
         let input = self.open_input(request)?;
-        let marks = match self.host()?.user_namespace {
-            UserNamespace::Entered => MarkSpace::User,
-            UserNamespace::Inherited => MarkSpace::Trusted,
-        };
+        let marks = driver::marks(self.host()?.user_namespace);
         let store = self.store()?;
+        let form = (self.storage_driver()?, marks);
         let counters = Arc::new(Counters::default());
         let total = match &input {
             Input::Directory(_) => None,
@@ -119,7 +116,7 @@ impl Engine {
             Input::Stream(_, size) => *size,
         };
         began(ImportStart { counters: Arc::clone(&counters), total });
-        let mut loader = Loader::new(store, marks, (request.layer_limit, Arc::clone(&counters)))?;
+        let mut loader = Loader::new(store, form, (request.layer_limit, Arc::clone(&counters)))?;
         let options = Arc::new(ReadOptions { limit: request.layer_limit, counters });
         let loaded = open_archive(loader.folder(), input, &options)
             .and_then(|archive| load_all(&mut loader, &archive, request))

@@ -24,14 +24,14 @@ use crate::image::settle::Place;
 
 use super::super::marks::MarkSpace;
 use super::directory::is_within;
-use super::lower::{Found, Lower, Merged, is_whiteout};
+use super::lower::{Found, Lower, LowerLayer, Merged, is_whiteout};
 use super::{Extractor, split};
 
 /// How an archive is applied as one layer of several.
 #[derive(Clone, Copy, Debug)]
 pub struct Diff<'a> {
     /// The layers below, topmost first.
-    pub lower: &'a [LayerTarget],
+    pub lower: &'a [LowerLayer],
     /// The layer itself: its frame is written, and what later members replace
     /// is kept in its folder.
     pub target: &'a LayerTarget,
@@ -41,7 +41,7 @@ pub struct Diff<'a> {
 
 /// The part of the extractor that knows of other layers.
 pub(super) struct DiffState<'a> {
-    lower: Lower,
+    lower: Lower<'a>,
     marks: MarkSpace,
     folder: &'a Path,
     /// For the root and each directory of the chain.
@@ -53,7 +53,7 @@ pub(super) struct DiffState<'a> {
 
 impl<'a> DiffState<'a> {
     pub(super) fn new(diff: Diff<'a>) -> Result<Self> {
-        let lower = Lower::open(diff.lower, diff.marks)?;
+        let lower = Lower::new(diff.lower, diff.marks);
         let merged = vec![lower.all()];
         Ok(Self {
             lower,

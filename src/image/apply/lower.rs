@@ -5,12 +5,12 @@
 use std::cell::OnceCell;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use crate::error::Result;
 use crate::fs::{self, Dir, FileKind, Metadata};
 use crate::image::chain::open_long;
 use crate::image::entry::{Attributes, Xattrs};
-use crate::image::layer::LayerTarget;
 use crate::image::overrides::Overrides;
 use crate::image::xattrs::{Fate, fate};
 
@@ -32,28 +32,30 @@ pub(super) enum Found {
 }
 
 /// The layers below, topmost first.
-pub(super) struct Lower {
-    layers: Vec<Layer>,
+pub(super) struct Lower<'a> {
+    layers: Vec<Layer<'a>>,
     marks: MarkSpace,
 }
 
-struct Layer {
-    dir: Dir,
-    target: LayerTarget,
+struct Layer<'a> {
+    opened: &'a LowerLayer,
     overrides: OnceCell<Overrides>,
 }
 
-impl Lower {
-    /// Opens `targets`, topmost first.
-    ///
-    /// # Errors
-    /// Those of open(2).
-    pub(super) fn open(targets: &[LayerTarget], marks: MarkSpace) -> Result<Self> {
-        let open = |target: &LayerTarget| {
-            let dir = Dir::open(&target.tree)?;
-            Ok(Layer { dir, target: target.clone(), overrides: OnceCell::new() })
-        };
-        Ok(Self { layers: targets.iter().map(open).collect::<Result<_>>()?, marks })
+/// A layer that is below another one.
+#[derive(Debug)]
+pub struct LowerLayer {
+    /// Its root, in overlayfs's own form.
+    pub dir: Dir,
+    /// The file of what `dir` does not hold; there may be none.
+    pub overrides: PathBuf,
+}
+
+impl<'a> Lower<'a> {
+    /// The stack of `layers`, topmost first.
+    pub(super) fn new(layers: &'a [LowerLayer], marks: MarkSpace) -> Self {
+        let layer = |opened| Layer { opened, overrides: OnceCell::new() };
+        Self { layers: layers.iter().map(layer).collect(), marks }
     }
 
     /// All layers: what the root merges.
@@ -68,7 +70,7 @@ impl Lower {
     pub(super) fn find(&self, within: &[usize], parent: &[u8], name: &OsStr) -> Result<Found> {
         let mut merged = Merged::new();
         for &number in within {
-            let dir = open_long(&self.layers[number].dir, parent)?;
+            let dir = open_long(&self.layers[number].opened.dir, parent)?;
             let Some(metadata) = fs::absent_is_none(dir.metadata(name))? else { continue };
             if metadata.kind == FileKind::Directory {
                 merged.push(number);
@@ -91,7 +93,7 @@ impl Lower {
     /// # Errors
     /// Those of openat2(2) and getdents(2).
     pub(super) fn names(&self, within: &[usize], path: &[u8]) -> Result<Vec<fs::Names>> {
-        let names = |&number: &usize| open_long(&self.layers[number].dir, path)?.names();
+        let names = |&number: &usize| open_long(&self.layers[number].opened.dir, path)?.names();
         within.iter().map(names).collect()
     }
 
@@ -100,7 +102,7 @@ impl Lower {
     /// # Errors
     /// Those of openat2(2).
     pub(super) fn open_dir(&self, number: usize, parent: &[u8]) -> Result<Dir> {
-        open_long(&self.layers[number].dir, parent)
+        open_long(&self.layers[number].opened.dir, parent)
     }
 
     /// What the layer `number` has of `path`, which is `name` in `dir`.
@@ -124,7 +126,7 @@ impl Lower {
         }
         let layer = &self.layers[number];
         if layer.overrides.get().is_none() {
-            let overrides = Overrides::load(&layer.target.overrides)?;
+            let overrides = Overrides::load(&layer.opened.overrides)?;
             let _ = layer.overrides.set(overrides);
         }
         let overridden = layer.overrides.get().and_then(|overrides| overrides.attributes(path));

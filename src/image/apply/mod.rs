@@ -59,6 +59,7 @@ use unlisted::Unlisted;
 
 pub use aside::LeftOut;
 pub use diff::Diff;
+pub use lower::LowerLayer;
 
 /// How an archive is applied.
 #[derive(Default)]

@@ -20,7 +20,7 @@ use super::{Changes, CopiedChanges};
 
 /// See [`super::copy_changes`].
 pub(super) fn copy(changes: &Changes<'_>, target: &LayerTarget) -> Result<CopiedChanges> {
-    let root = Dir::open(&target.tree)?;
+    let root = target.open_tree()?;
     let mut copier = Copier {
         changes,
         caller: Caller::of_process()?,

@@ -19,12 +19,14 @@ mod copier;
 use std::collections::BTreeSet;
 
 use crate::error::{Error, Result};
-use crate::fs::{Dir, Timestamp};
+use crate::fs::{self, Dir, Timestamp};
+use crate::mount::LayerForm;
 
+use super::archive::{self, ArchiveOptions, OpenLower};
 use super::import::LayerSummary;
 use super::layer::LayerTarget;
 use super::overrides::Overrides;
-use super::pipeline;
+use super::pipeline::{self, ChunkSink};
 use super::report::Report;
 use super::walk::{TreeSource, WalkOptions, write_tree};
 
@@ -66,15 +68,25 @@ pub fn copy_changes(changes: &Changes<'_>, target: &LayerTarget) -> Result<Copie
     copier::copy(changes, target)
 }
 
-/// Hashes the canonical tar of `layer`, a directory of the store's.
+/// Hashes the canonical tar of what [`copy_changes`] copied to `layer`, and
+/// makes an archive of it, if that is its form, in place of the tree.
 ///
 /// # Errors
 /// Those of reading it; `Unsupported` for what no layer can hold.
-pub fn digest_layer(layer: &LayerTarget) -> Result<LayerSummary> {
+pub fn finish_layer(layer: &LayerTarget, lower: OpenLower<'_>) -> Result<LayerSummary> {
     let dir = Dir::open(&layer.tree)?;
     let source = TreeSource { dir: &dir, overrides: Overrides::load(&layer.overrides)? };
     let options = WalkOptions { is_layer: true, ..WalkOptions::default() };
-    let (walked, diff_id, tar_size) = pipeline::digest(|sink| write_tree(source, &options, sink))?;
+    let produce = |sink: &mut ChunkSink| write_tree(source, &options, sink);
+    let (walked, diff_id, tar_size) = match layer.form {
+        LayerForm::Tree => pipeline::digest(produce)?,
+        LayerForm::Archive => {
+            let options = ArchiveOptions { counters: None, lower: Some(lower) };
+            let through = pipeline::run(produce, |input| archive::keep(input, layer, &options))?;
+            fs::remove_tree(&layer.tree)?;
+            (through.produced, through.diff_id, through.size)
+        }
+    };
     let newest_mtime = walked.newest_mtime.ok_or_else(|| Error::internal("a layer has a root"))?;
     Ok(LayerSummary {
         diff_id,

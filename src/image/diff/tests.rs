@@ -31,7 +31,10 @@ impl Room {
     }
 
     fn target(&self) -> LayerTarget {
-        LayerTarget { tree: self.path("layer"), ..LayerTarget::within(self.folder.path()) }
+        LayerTarget {
+            tree: self.path("layer"),
+            ..LayerTarget::within(self.folder.path(), LayerForm::Tree)
+        }
     }
 
     fn copy(&self, left_out: &[&str], epoch: Option<i64>) -> Result<CopiedChanges> {
@@ -53,7 +56,10 @@ impl Room {
     fn members(&self) -> Vec<String> {
         let mut tar = Vec::new();
         let (diff_id, _) = regenerate(&self.target(), &mut tar).unwrap();
-        assert_eq!(digest_layer(&self.target()).unwrap().diff_id, diff_id);
+        assert_eq!(
+            finish_layer(&self.target(), (&|| Ok(Vec::new()), MarkSpace::User)).unwrap().diff_id,
+            diff_id
+        );
         let mut reader = TarReader::new(tar.as_slice());
         let mut members = Vec::new();
         while let Some(entry) = reader.next_entry().unwrap() {

@@ -7,11 +7,12 @@ use std::path::Path;
 
 use super::*;
 use crate::image::{Counters, LoadOptions, load_layer};
+use crate::mount::LayerForm;
 
 fn layer(room: &Path, name: &str) -> LayerTarget {
     let folder = room.join(name);
     fs::create_dir(&folder, 0o700).unwrap();
-    let target = LayerTarget::within(&folder);
+    let target = LayerTarget::within(&folder, LayerForm::Tree);
     fs::create_dir(&target.tree, 0o755).unwrap();
     target
 }
@@ -39,8 +40,14 @@ fn archive(members: &[&str]) -> Vec<u8> {
 fn load(target: &LayerTarget, members: &[&str], lower: &[LayerTarget]) -> Result<()> {
     let counters = Counters::default();
     // An ordinary user may set these.
+    let lower = || {
+        let open = |target: &LayerTarget| {
+            Ok(LowerLayer { dir: Dir::open(&target.tree)?, overrides: target.overrides.clone() })
+        };
+        lower.iter().map(open).collect()
+    };
     let options =
-        LoadOptions { lower, marks: MarkSpace::User, limit: u64::MAX, counters: &counters };
+        LoadOptions { lower: &lower, marks: MarkSpace::User, limit: u64::MAX, counters: &counters };
     load_layer(Box::new(Cursor::new(archive(members))), target, &options).map(drop)
 }
 

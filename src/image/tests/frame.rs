@@ -4,6 +4,7 @@ use std::io::Cursor;
 
 use super::*;
 use crate::image::{Counters, LoadOptions, MarkSpace, load_layer, rewrite_layer};
+use crate::mount::LayerForm;
 
 fn header(name: &str, kind: tar::EntryType, size: usize) -> tar::Header {
     let mut header = tar::Header::new_gnu();
@@ -30,10 +31,10 @@ fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
 /// Loads `tar` and writes it again.
 fn again(tar: &[u8]) -> (tempfile::TempDir, Result<Vec<u8>>) {
     let room = tempfile::tempdir().unwrap();
-    let target = LayerTarget::within(room.path());
+    let target = LayerTarget::within(room.path(), LayerForm::Tree);
     fs::create_dir(&target.tree, 0o755).unwrap();
     let options = LoadOptions {
-        lower: &[],
+        lower: &|| Ok(Vec::new()),
         marks: MarkSpace::Trusted,
         limit: u64::MAX,
         counters: &Counters::default(),
@@ -77,7 +78,7 @@ fn whatever_surrounds_the_members_comes_back() {
 fn a_file_that_became_shorter_is_told() {
     let tar = archive(&[("a", b"one"), ("b", b"two")]);
     let (room, _) = again(&tar);
-    let target = LayerTarget::within(room.path());
+    let target = LayerTarget::within(room.path(), LayerForm::Tree);
     fs::open_for_writing(&target.tree.join("b")).unwrap().set_len(1).unwrap();
     let error = rewrite_layer(&target, &mut Vec::new()).unwrap_err();
     assert_eq!(error.kind(), crate::error::Kind::Mismatch);
@@ -89,7 +90,7 @@ fn a_file_that_became_shorter_is_told() {
 #[test]
 fn a_damaged_frame_is_told() {
     let (room, _) = again(&archive(&[("a", b"one")]));
-    let target = LayerTarget::within(room.path());
+    let target = LayerTarget::within(room.path(), LayerForm::Tree);
     let frame = fs::read(&target.frame).unwrap();
     for (at, bit) in [(frame.len() / 2, 1), (frame.len() - 1, 4), (0, 1)] {
         let mut damaged = frame.clone();

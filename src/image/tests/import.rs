@@ -20,6 +20,10 @@ pub(super) fn is_root() -> bool {
 pub(super) fn target(room: &Path, name: &str) -> LayerTarget {
     let beside = |what: &str| room.join(format!("{name}.{what}"));
     LayerTarget {
+        form: LayerForm::Tree,
+        data: beside("tar"),
+        index: beside("index"),
+        root: beside("root"),
         tree: room.join(name),
         overrides: beside("overrides"),
         frame: beside("frame"),
@@ -365,10 +369,8 @@ fn a_later_time_in_an_archive_is_clamped_on_disk_as_well() {
 #[test]
 #[should_panic(expected = "the producer fell over")]
 fn the_panic_of_a_stage_goes_on() {
-    let room = tempfile::tempdir().unwrap();
-    let tree = Dir::open(room.path()).unwrap();
-    let produce = |_: &mut pipeline::ChunkSink| -> Result<()> { panic!("the producer fell over") };
-    let _ = pipeline::run(produce, &tree, &ApplyOptions::default());
+    let produce = |_: &mut ChunkSink| -> Result<()> { panic!("the producer fell over") };
+    let _ = pipeline::run(produce, |_| Ok(()));
 }
 
 #[test]

@@ -37,8 +37,9 @@ fn child() {
     let store = Store::open(&paths(Path::new("."))).unwrap();
     match scenario.as_slice() {
         b"pending" => {
-            let pending = store.begin_layer().unwrap();
-            fs::write_volatile(&pending.tree().join("file"), b"half").unwrap();
+            let pending = store.begin_layer(Driver::Overlay).unwrap();
+            fs::write_volatile(&pending.location().folder.join("tree").join("file"), b"half")
+                .unwrap();
             let chain = store.resolve("kept").unwrap().chain();
             let snapshot = store.prepare(chain).unwrap();
             fs::write_volatile(Path::new(READY), b"").unwrap();

@@ -172,5 +172,5 @@ fn layers_come_lowest_first_and_names_by_repository() {
     assert_eq!(record.layers, layers);
     assert_eq!(record.names, ["a:1", "a:2", "a-b:1"].map(reference));
     layers.reverse();
-    assert_eq!(room.store.stack_of(layers[0]).unwrap(), layers);
+    assert_eq!(room.store.stack(Some(layers[0])).unwrap(), layers);
 }

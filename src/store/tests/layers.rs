@@ -1,22 +1,22 @@
 //! Layers, snapshots and collection.
 
 use super::*;
-use crate::mount::{Mount, Overlay};
+use crate::mount::{Lower, Mount, Overlay};
 
 #[test]
 fn a_layer_is_there_once_committed_and_gone_if_not() {
     let room = Room::new();
-    let pending = room.store.begin_layer().unwrap();
-    fs::write_volatile(&pending.tree().join("file"), b"x").unwrap();
-    fs::write_volatile(&pending.overrides(), b"o").unwrap();
+    let pending = room.store.begin_layer(Driver::Overlay).unwrap();
+    fs::write_volatile(&pending.location().folder.join("tree").join("file"), b"x").unwrap();
+    fs::write_volatile(&pending.location().folder.join("overrides"), b"o").unwrap();
     let record = layer_record(None, "x");
     assert_eq!(room.store.layer(record.chain_id).unwrap_err().kind(), Kind::NotFound);
     pending.commit(record).unwrap();
     let location = room.store.layer(record.chain_id).unwrap();
-    assert_eq!(fs::read(&location.tree.join("file")).unwrap(), b"x");
-    assert_eq!(fs::read(&location.overrides).unwrap(), b"o");
+    assert_eq!(fs::read(&location.folder.join("tree/file")).unwrap(), b"x");
+    assert_eq!(fs::read(&location.folder.join("overrides")).unwrap(), b"o");
     assert_eq!(room.store.layer_record(record.chain_id).unwrap(), Some(record));
-    drop(room.store.begin_layer().unwrap());
+    drop(room.store.begin_layer(Driver::Overlay).unwrap());
     assert!(room.names_in("tmp").is_empty());
     room.check();
 }
@@ -28,7 +28,7 @@ fn a_layer_needs_its_parent_and_its_right_name() {
     let error = add_layer(&room.store, Some(parent), "x").unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound);
     let wrong = LayerRecord { chain_id: parent, ..layer_record(None, "x") };
-    let error = room.store.begin_layer().unwrap().commit(wrong).unwrap_err();
+    let error = room.store.begin_layer(Driver::Overlay).unwrap().commit(wrong).unwrap_err();
     assert_eq!(error.kind(), Kind::Mismatch);
     assert!(room.names_in("layers").is_empty());
     room.check();
@@ -37,8 +37,8 @@ fn a_layer_needs_its_parent_and_its_right_name() {
 /// As [`add_layer`], for an image that is to come.
 fn spool_layer(store: &Store, spool: &mut Spool, content: &str) -> Result<ChainId> {
     let record = layer_record(None, content);
-    let pending = store.begin_layer()?;
-    fs::write_volatile(&pending.tree().join("file"), content.as_bytes())?;
+    let pending = store.begin_layer(Driver::Overlay)?;
+    fs::write_volatile(&pending.location().folder.join("tree").join("file"), content.as_bytes())?;
     spool.commit(pending, record)?;
     Ok(record.chain_id)
 }
@@ -110,7 +110,9 @@ fn snapshots_stack_the_layers_topmost_first() {
     let room = Room::new();
     let low = add_layer(&room.store, None, "low").unwrap();
     let high = add_layer(&room.store, Some(low), "high").unwrap();
-    let trees = [high, low].map(|chain| room.store.layer(chain).unwrap().tree).to_vec();
+    let trees = [high, low]
+        .map(|chain| Lower::Directory(room.store.layer(chain).unwrap().folder.join("tree")))
+        .to_vec();
     let view = room.store.view(Some(high)).unwrap();
     assert_eq!(view, Mount::Overlay(Overlay { lower: trees.clone(), upper: None }));
     let snapshot = room.store.prepare(Some(high)).unwrap();
@@ -144,7 +146,7 @@ fn a_foreign_directory_is_a_lower_one_unless_the_store_is_in_it() {
     fs::create_dir(&foreign, 0o755).unwrap();
     let snapshot = room.store.prepare_over(&foreign).unwrap();
     let Mount::Overlay(overlay) = snapshot.mount() else { panic!("{snapshot:?}") };
-    assert_eq!(overlay.lower, [fs::canonical(&foreign).unwrap()]);
+    assert_eq!(overlay.lower, [Lower::Directory(fs::canonical(&foreign).unwrap())]);
     let error = room.store.prepare_over(room.directory.path()).unwrap_err();
     assert_eq!(error.kind(), Kind::Invalid);
     let error = room.store.prepare_over(&foreign.join("none")).unwrap_err();
@@ -183,39 +185,4 @@ fn the_layers_of_a_living_snapshot_outlast_image_and_collection() {
     drop(snapshot);
     assert_eq!(room.store.collect().unwrap().layers, 1);
     room.check();
-}
-
-/// What every driver must do.
-fn driver_contract(driver: &dyn Driver) {
-    let room = tempfile::tempdir().unwrap();
-    let (pending, target) = (room.path().join("pending"), room.path().join("target"));
-    let (empty, trash) = (room.path().join("empty"), room.path().join("trash"));
-    fs::create_dir(&empty, 0o700).unwrap();
-    fs::ensure_dir(&pending.join("tree"), 0o755).unwrap();
-    driver.commit(&pending, &target).unwrap();
-    assert!(fs::metadata(&target).unwrap().is_some());
-    assert!(fs::metadata(&pending).unwrap().is_none());
-    for layers in [vec![], vec![Lower::Layer(target.clone())]] {
-        let stack = Stack { layers, empty: empty.clone() };
-        assert!(!is_writable(&driver.view(&stack).unwrap()));
-        let scratch = tempfile::tempdir().unwrap();
-        let prepared = driver.prepare(&stack, Scratch::Kept(scratch.path())).unwrap();
-        assert!(is_writable(&prepared));
-        assert_eq!(driver.prepare(&stack, Scratch::Kept(scratch.path())).unwrap(), prepared);
-    }
-    driver.remove(&target, &trash).unwrap();
-    assert!(fs::metadata(&target).unwrap().is_none());
-    driver.remove(&target, &trash).unwrap();
-}
-
-fn is_writable(mount: &Mount) -> bool {
-    match mount {
-        Mount::Bind { read_only, .. } => !read_only,
-        Mount::Overlay(overlay) => overlay.upper.is_some(),
-    }
-}
-
-#[test]
-fn the_overlay_driver_keeps_the_contract() {
-    driver_contract(&OverlayDriver);
 }

@@ -98,8 +98,8 @@ fn layer_record(parent: Option<ChainId>, content: &str) -> LayerRecord {
 
 /// Commits a layer that holds one file with `content`.
 fn add_layer(store: &Store, parent: Option<ChainId>, content: &str) -> Result<ChainId> {
-    let pending = store.begin_layer()?;
-    fs::write_volatile(&pending.tree().join("file"), content.as_bytes())?;
+    let pending = store.begin_layer(Driver::Overlay)?;
+    fs::write_volatile(&pending.location().folder.join("tree").join("file"), content.as_bytes())?;
     let record = layer_record(parent, content);
     pending.commit(record)?;
     Ok(record.chain_id)

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::engine::{ContainerDetails, ContainerStatus, MountPoint};
 use crate::monitor::{CheckResult, Health};
 use crate::mount::Mount;
-use crate::store::{Driver, OverlayDriver};
+use crate::store::Driver;
 
 pub(in crate::cli) use network::mode as network_mode;
 
@@ -140,7 +140,7 @@ impl Container {
             // docker's names of containers are paths of one part.
             name: format!("/{}", summary.name),
             restart_count: container.state.restarts,
-            driver: OverlayDriver.name(),
+            driver: container.root.as_ref().map_or(Driver::Overlay, Driver::of_mount).name(),
             platform: container.platform.as_ref().map(|platform| platform.os.clone()),
             host_config: request.map(|request| Host::new(container, request)),
             graph_driver: container.root.as_ref().map(GraphDriver::new),
@@ -203,8 +203,14 @@ impl GraphDriver {
             Mount::Bind { source, .. } => {
                 Directories { lower_dir: None, upper_dir: Some(text(source)), work_dir: None }
             }
+            Mount::Archive(archive) => Directories {
+                lower_dir: Some(text(&archive.data)),
+                upper_dir: None,
+                work_dir: None,
+            },
             Mount::Overlay(overlay) => {
-                let lower: Vec<String> = overlay.lower.iter().map(|path| text(path)).collect();
+                let lower: Vec<String> =
+                    overlay.lower.iter().map(|layer| text(layer.path())).collect();
                 let upper = overlay.upper.as_ref();
                 Directories {
                     lower_dir: Some(lower.join(":")),
@@ -213,7 +219,7 @@ impl GraphDriver {
                 }
             }
         };
-        Self { data, name: OverlayDriver.name() }
+        Self { data, name: Driver::of_mount(root).name() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! An image as docker's JSON (Engine API, `ImageInspect`).
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::mount::Mount;
 use crate::oci::Healthcheck;
 use crate::reference::ImageRef;
-use crate::store::{Driver, OverlayDriver};
+use crate::store::Driver;
 
 use super::time;
 
@@ -149,7 +149,7 @@ impl Image {
             size: record.size,
             graph_driver: GraphDriver {
                 data: directories(&image.mount),
-                name: OverlayDriver.name(),
+                name: Driver::of_mount(&image.mount).name(),
             },
             root_fs: RootFs { r#type: file.rootfs.kind, layers: file.rootfs.diff_ids },
             metadata: Metadata { last_tag_time: time(image.last_tagged) },
@@ -176,11 +176,12 @@ fn comment(file: &ConfigFile) -> String {
 
 /// The layers by docker's names: the topmost is the upper one.
 fn directories(mount: &Mount) -> BTreeMap<&'static str, String> {
-    let text = |path: &PathBuf| Path::display(path).to_string();
+    let text = |path: &Path| path.display().to_string();
     match mount {
         Mount::Bind { source, .. } => BTreeMap::from([("UpperDir", text(source))]),
+        Mount::Archive(archive) => BTreeMap::from([("UpperDir", text(&archive.data))]),
         Mount::Overlay(overlay) => {
-            let mut layers = overlay.lower.iter().map(text);
+            let mut layers = overlay.lower.iter().map(|layer| text(layer.path()));
             let upper = layers.next().unwrap_or_default();
             let lower: Vec<String> = layers.collect();
             BTreeMap::from([("LowerDir", lower.join(":")), ("UpperDir", upper)])

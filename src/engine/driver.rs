@@ -1,0 +1,115 @@
+//! Which driver keeps new layers, and how layers of either form are read.
+//!
+//! The first that is true: what `--storage-driver` says; what the store was
+//! begun or migrated with; `erofs` for root on a kernel that can mount its
+//! layers; `overlay`.
+
+use crate::digest::ChainId;
+use crate::error::{Error, Result};
+use crate::fs::Dir;
+use crate::image::{self, LayerTarget, LowerLayer, MarkSpace};
+use crate::mount::{ArchiveLayer, LayerForm, Mount};
+use crate::runtime::idmap::UserNamespace;
+use crate::runtime::{archive, source};
+use crate::store::{Driver, LayerLocation, Store};
+
+use super::{Engine, launch, save};
+
+impl Engine {
+    /// The driver that is to keep new layers. The first time it says so to the
+    /// store.
+    ///
+    /// # Errors
+    /// `Unsupported` if the driver that was asked for cannot be had here; those
+    /// of the store.
+    pub(super) fn storage_driver(&self) -> Result<Driver> {
+        let user_namespace = self.host()?.user_namespace;
+        let store = self.store()?;
+        if let Some(asked) = self.settings.storage_driver {
+            return match obstacle(store, asked, user_namespace)? {
+                None => Ok(asked),
+                Some(why) => Err(unusable(asked, why)),
+            };
+        }
+        if let Some(chosen) = store.driver()? {
+            return Ok(chosen);
+        }
+        let chosen = match obstacle(store, Driver::Erofs, user_namespace)? {
+            None => Driver::Erofs,
+            Some(why) => {
+                if user_namespace == UserNamespace::Inherited {
+                    self.notify(
+                        format!("layers are kept as directories: {}", why.chain()),
+                        Some("Linux 6.15 or later with EROFS keeps them faster"),
+                    );
+                }
+                Driver::Overlay
+            }
+        };
+        store.set_driver(chosen)?;
+        Ok(chosen)
+    }
+}
+
+/// Why `driver` cannot be used.
+fn obstacle(store: &Store, driver: Driver, user_namespace: UserNamespace) -> Result<Option<Error>> {
+    match (driver, user_namespace) {
+        (Driver::Overlay, _) => Ok(None),
+        (Driver::Erofs, UserNamespace::Entered) => {
+            Ok(Some(Error::unsupported("only root may mount EROFS images")))
+        }
+        (Driver::Erofs, UserNamespace::Inherited) => store.spooled(|spool| {
+            let target = LayerTarget::within(spool.path(), LayerForm::Archive);
+            Ok(image::write_empty_archive(&target)
+                .err()
+                .or_else(|| archive::obstacle(&archive_of(&target))))
+        }),
+    }
+}
+
+fn unusable(driver: Driver, why: Error) -> Error {
+    Error::unsupported(format!("the storage driver {driver} cannot be used"))
+        .because(why)
+        .hint("leave --storage-driver out to have one chosen")
+}
+
+fn archive_of(target: &LayerTarget) -> ArchiveLayer {
+    ArchiveLayer { index: target.index.clone(), data: target.data.clone() }
+}
+
+/// The root of a layer in overlayfs's own form, of an archive by mounting it.
+///
+/// # Errors
+/// Those of the kernel.
+pub(super) fn open_layer(location: &LayerLocation) -> Result<Dir> {
+    let LayerLocation { folder, form } = location;
+    open(&LayerTarget::within(folder, *form))
+}
+
+fn open(layer: &LayerTarget) -> Result<Dir> {
+    if layer.form == LayerForm::Tree {
+        return Dir::open(&layer.tree);
+    }
+    let mount = Mount::Archive(archive_of(layer));
+    launch::open_root(&source::rootfs(&mount, UserNamespace::Inherited)?)
+}
+
+/// The layers of `chain`, topmost first.
+///
+/// # Errors
+/// Those of the store and the kernel.
+pub(super) fn open_below(store: &Store, chain: Option<ChainId>) -> Result<Vec<LowerLayer>> {
+    let open = |chain| {
+        let layer = save::layer(store, chain)?;
+        Ok(LowerLayer { dir: open(&layer)?, overrides: layer.overrides })
+    };
+    store.stack(chain)?.into_iter().map(open).collect()
+}
+
+/// Where overlayfs has its marks.
+pub(super) fn marks(user_namespace: UserNamespace) -> MarkSpace {
+    match user_namespace {
+        UserNamespace::Inherited => MarkSpace::Trusted,
+        UserNamespace::Entered => MarkSpace::User,
+    }
+}
