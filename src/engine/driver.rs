@@ -26,10 +26,8 @@ impl Engine {
         let user_namespace = self.host()?.user_namespace;
         let store = self.store()?;
         if let Some(asked) = self.settings.storage_driver {
-            return match obstacle(store, asked, user_namespace)? {
-                None => Ok(asked),
-                Some(why) => Err(unusable(asked, why)),
-            };
+            self.check_driver(store, asked)?;
+            return Ok(asked);
         }
         if let Some(chosen) = store.driver()? {
             return Ok(chosen);
@@ -49,6 +47,21 @@ impl Engine {
         store.set_driver(chosen)?;
         Ok(chosen)
     }
+
+    /// Fails if `driver` cannot be had here.
+    ///
+    /// # Errors
+    /// `Unsupported`, with the kernel's word; those of the store.
+    pub(super) fn check_driver(&self, store: &Store, driver: Driver) -> Result<()> {
+        match obstacle(store, driver, self.host()?.user_namespace)? {
+            None => Ok(()),
+            Some(why) => {
+                Err(Error::unsupported(format!("the storage driver {driver} cannot be used"))
+                    .because(why)
+                    .hint("choose another, or leave it to envbox"))
+            }
+        }
+    }
 }
 
 /// Why `driver` cannot be used.
@@ -65,12 +78,6 @@ fn obstacle(store: &Store, driver: Driver, user_namespace: UserNamespace) -> Res
                 .or_else(|| archive::obstacle(&archive_of(&target))))
         }),
     }
-}
-
-fn unusable(driver: Driver, why: Error) -> Error {
-    Error::unsupported(format!("the storage driver {driver} cannot be used"))
-        .because(why)
-        .hint("leave --storage-driver out to have one chosen")
 }
 
 fn archive_of(target: &LayerTarget) -> ArchiveLayer {

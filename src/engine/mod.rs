@@ -29,6 +29,7 @@ mod lifecycle;
 mod limits;
 mod load;
 mod logs;
+mod migrate;
 mod neighbors;
 pub mod options;
 pub mod profile;

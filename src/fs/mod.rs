@@ -20,7 +20,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{CWD, FlockOperation, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use crate::error::{Error, Kind, Result};
 
@@ -253,6 +254,24 @@ pub fn create_dir(path: &Path, mode: u32) -> Result<()> {
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
     std::fs::rename(from, to).map_err(|error| {
         Error::io_named(format!("cannot rename {} to {}", from.display(), to.display()), error)
+    })
+}
+
+/// Exchanges `a` and `b`, both of which are there, in one step.
+///
+/// # Errors
+/// `Unsupported` where the file system cannot; those of renameat2(2), with both
+/// paths.
+pub fn exchange(a: &Path, b: &Path) -> Result<()> {
+    renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE).map_err(|error| {
+        let (a, b) = (a.display(), b.display());
+        let failed = Error::io_named(format!("cannot exchange {a} and {b}"), error);
+        match error {
+            Errno::INVAL => {
+                Error::unsupported("the file system cannot exchange directories").because(failed)
+            }
+            _ => failed,
+        }
     })
 }
 

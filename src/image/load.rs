@@ -14,9 +14,9 @@ use crate::mount::LayerForm;
 use super::apply::{Applied, ApplyOptions, Diff, LowerLayer, apply};
 use super::archive::{self, ArchiveOptions};
 use super::compress::open_compressed;
-use super::layer::LayerTarget;
+use super::layer::{LayerTarget, rewrite_layer};
 use super::marks::MarkSpace;
-use super::pipeline::{self, ChunkReader, ChunkSink};
+use super::pipeline::{self, ChunkReader, ChunkSink, SinkWriter};
 use super::read::TarReader;
 use super::report::Counters;
 use super::walk::Sink;
@@ -59,6 +59,25 @@ pub fn load_layer(
     let limit = options.limit;
     let produce = |sink: &mut ChunkSink| decode(&mut reader, sink, limit);
     let through = pipeline::run(produce, |input| keep(input, target, options))?;
+    Ok(LoadedLayer {
+        diff_id: through.diff_id,
+        tar_size: through.size,
+        content_size: through.consumed.content_size,
+    })
+}
+
+/// Makes `to` the layer that `from` is, whatever the forms of both.
+///
+/// # Errors
+/// `Mismatch` if files of `from` are missing or cut short; those of
+/// [`load_layer`].
+pub fn convert_layer(
+    from: &LayerTarget,
+    to: &LayerTarget,
+    options: &LoadOptions<'_>,
+) -> Result<LoadedLayer> {
+    let produce = |sink: &mut ChunkSink| rewrite_layer(from, &mut SinkWriter::new(sink));
+    let through = pipeline::run(produce, |input| keep(input, to, options))?;
     Ok(LoadedLayer {
         diff_id: through.diff_id,
         tar_size: through.size,

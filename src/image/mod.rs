@@ -55,7 +55,7 @@ pub use import::{
 };
 pub use layer::{LayerTarget, regenerate, rewrite_layer, write_layer};
 pub use layout::{LayoutImage, write_layout, write_layout_archive};
-pub use load::{LoadOptions, LoadedLayer, load_layer};
+pub use load::{LoadOptions, LoadedLayer, convert_layer, load_layer};
 pub use overrides::Overrides;
 pub use read::TarReader;
 pub use report::{Counters, Findings, Report, Topic};

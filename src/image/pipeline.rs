@@ -236,6 +236,26 @@ impl Read for ChunkReader<'_> {
     }
 }
 
+/// A writer upon a [`Sink`].
+pub(super) struct SinkWriter<'a>(&'a mut ChunkSink);
+
+impl<'a> SinkWriter<'a> {
+    pub(super) fn new(sink: &'a mut ChunkSink) -> Self {
+        Self(sink)
+    }
+}
+
+impl Write for SinkWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.put(bytes).map_err(io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A [`Sink`] upon any writer.
 pub(super) struct WriterSink<'a> {
     output: &'a mut dyn io::Write,

@@ -27,7 +27,7 @@ pub(super) fn mount(archive: &ArchiveLayer) -> Result<OwnedFd> {
         match error {
             Errno::NODEV | Errno::NOTBLK | Errno::PERM => failed.hint(
                 "this kernel or user cannot mount archived layers: convert them with \
-                 `envbox system migrate --storage-driver overlay`",
+                 `envbox system migrate overlay`",
             ),
             _ => failed.hint("check the layer with `envbox image verify --all`"),
         }

@@ -145,7 +145,54 @@ fn insert(
     Ok(())
 }
 
+impl PendingLayer<'_> {
+    /// Puts this, which is the layer `chain` in another form, in the place of
+    /// what the store has, in one step.
+    ///
+    /// # Errors
+    /// `InUse` if a container runs on it; `NotFound` if it was removed;
+    /// `Unsupported` where the file system cannot exchange directories.
+    pub fn replace(self, chain: ChainId) -> Result<()> {
+        let store = self.store;
+        let target = store.path_of(&Item::Layer(chain));
+        store.write("convert a layer of", |transaction| {
+            require(transaction, chain)?;
+            if workspace::layers_in_use(&store.tmp())?.contains(&chain) {
+                return Err(Error::new(Kind::InUse, format!("layer {chain} is in use"))
+                    .hint("stop the containers first: envbox ps")
+                    .into());
+            }
+            fs::exchange(&self.directory(), &target)?;
+            transaction.execute(
+                "UPDATE layers SET driver = ?2 WHERE chain = ?1",
+                params![chain.0.encoded(), self.driver.name()],
+            )?;
+            Ok(())
+        })?;
+        self.workspace.remove()
+    }
+}
+
 impl Store {
+    /// All layers, each after the one that it lies upon.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn layers(&self) -> Result<Vec<ChainId>> {
+        self.read("list the layers in", |connection| {
+            let mut statement = connection.prepare(
+                "WITH RECURSIVE tower(chain, height) AS (
+                     SELECT chain, 0 FROM layers WHERE parent IS NULL
+                     UNION ALL
+                     SELECT layers.chain, height + 1 FROM layers JOIN tower
+                     ON layers.parent = tower.chain)
+                 SELECT chain FROM tower ORDER BY height, chain",
+            )?;
+            let rows = statement.query_map([], |row| Ok(ChainId(parsed::<Hex>(row, 0)?.0)))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
     /// Begins a layer that `driver` is to keep, in a place of its own.
     ///
     /// # Errors
@@ -168,7 +215,7 @@ impl Store {
                 connection.prepare_cached("SELECT driver FROM layers WHERE chain = ?1")?;
             let mut rows = statement.query([chain.0.encoded()])?;
             let Some(row) = rows.next()? else { return Err(missing(chain).into()) };
-            Ok(form(chain, row.get_ref(0)?.as_str().unwrap_or_default())?)
+            Ok(self.form(chain, row.get_ref(0)?.as_str().unwrap_or_default())?)
         })?;
         Ok(LayerLocation { folder: self.path_of(&Item::Layer(chain)), form })
     }
@@ -216,6 +263,17 @@ impl Store {
         }
     }
 
+    /// What the layer `chain` is on the disk, which alone is always true: a
+    /// conversion may have been killed before it could tell the row.
+    fn form(&self, chain: ChainId, driver: &str) -> Result<LayerForm> {
+        if driver.parse::<Driver>().is_err() {
+            return Err(Error::unsupported(format!(
+                "layer {chain} is kept by the driver {driver:?}, which this envbox does not have"
+            )));
+        }
+        driver::of(&self.path_of(&Item::Layer(chain))).map(Driver::form)
+    }
+
     /// The stack that `chain` names, topmost first.
     pub(super) fn stack_of(&self, chain: ChainId) -> Result<Vec<Stacked>> {
         // A row a step: a recursive query costs three temporary tables before
@@ -228,7 +286,7 @@ impl Store {
             while let Some(chain) = next {
                 let mut rows = statement.query([chain.0.encoded()])?;
                 let Some(row) = rows.next()? else { return Err(missing(chain).into()) };
-                let form = form(chain, row.get_ref(0)?.as_str().unwrap_or_default())?;
+                let form = self.form(chain, row.get_ref(0)?.as_str().unwrap_or_default())?;
                 next = parsed_optional::<Hex>(row, 1)?.map(|hex| ChainId(hex.0));
                 stack.push(Stacked { chain, form });
             }
@@ -251,15 +309,6 @@ impl std::str::FromStr for Hex {
 /// Fails if `chain` is not recorded.
 pub(super) fn require(connection: &Connection, chain: ChainId) -> Result<(), Failure> {
     if is_recorded(connection, &Item::Layer(chain))? { Ok(()) } else { Err(missing(chain).into()) }
-}
-
-/// What a layer of the driver called `driver` is on the disk.
-fn form(chain: ChainId, driver: &str) -> Result<LayerForm> {
-    driver.parse().map(Driver::form).map_err(|_: Error| {
-        Error::unsupported(format!(
-            "layer {chain} is kept by the driver {driver:?}, which this envbox does not have"
-        ))
-    })
 }
 
 fn missing(chain: ChainId) -> Error {

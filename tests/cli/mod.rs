@@ -30,6 +30,7 @@ mod run;
 mod save;
 mod seed;
 mod shell;
+mod storage_driver;
 mod sudo;
 mod terminal;
 mod update;

@@ -3,6 +3,8 @@
 
 use clap::{Args, Subcommand};
 
+use crate::store::Driver;
+
 use super::events::Events;
 
 /// `envbox system VERB`.
@@ -11,6 +13,17 @@ pub(in crate::cli) enum SystemVerb {
     Events(Events),
     Boot(Boot),
     Shutdown(Shutdown),
+    Migrate(Migrate),
+}
+
+/// Keep all layers by another storage driver
+///
+/// Converts all layers of the store, which new layers will follow. Images and
+/// their digests stay as they are. No container may run.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Migrate {
+    /// How to keep them: erofs or overlay
+    pub driver: Driver,
 }
 
 /// Start what ran before the host went down

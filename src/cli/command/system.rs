@@ -5,6 +5,7 @@ use crate::cli::exit;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::id::ContainerName;
+use crate::store::Driver;
 
 use super::events;
 
@@ -22,6 +23,14 @@ pub(in crate::cli) fn run(engine: &Engine, verb: &SystemVerb) -> Result<i32> {
         SystemVerb::Events(arguments) => return events::run(engine, arguments),
         SystemVerb::Boot(_) => engine.boot(&mut report)?,
         SystemVerb::Shutdown(_) => engine.shut_down(&mut report)?,
+        SystemVerb::Migrate(migrate) => return self::migrate(engine, migrate.driver),
     }
+    Ok(status)
+}
+
+/// Prints the layers, one a line.
+fn migrate(engine: &Engine, driver: Driver) -> Result<i32> {
+    let mut status = 0;
+    engine.migrate(driver, |chain| status = exit::data(&format!("{chain}\n")))?;
     Ok(status)
 }

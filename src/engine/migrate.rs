@@ -1,0 +1,56 @@
+//! `envbox system migrate`: layers change from one driver's form to another's.
+//! Their digests stay; one layer after the other is converted, the lower ones
+//! first, so whatever ends the command leaves a store that works.
+
+use crate::digest::ChainId;
+use crate::error::{Context, Error, Result};
+use crate::image::{self, Counters, LayerTarget, LoadOptions};
+use crate::store::{Driver, LayerLocation, Store};
+
+use super::{Engine, driver, save};
+
+impl Engine {
+    /// Converts all layers to `to`, which new layers have from now on, too;
+    /// `converted` is told of each. Returns how many there were to convert.
+    ///
+    /// # Errors
+    /// `Unsupported` if `to` cannot be had here; `InUse` if a container runs on
+    /// a layer, and `Mismatch` if one is damaged: those before it are converted.
+    pub fn migrate(&self, to: Driver, mut converted: impl FnMut(ChainId)) -> Result<usize> {
+        let marks = driver::marks(self.host()?.user_namespace);
+        let store = self.store()?;
+        self.check_driver(store, to)?;
+        store.set_driver(to)?;
+        let mut count = 0;
+        for chain in store.layers()? {
+            if store.layer(chain)?.form == to.form() {
+                continue;
+            }
+            convert((store, chain), to, marks)
+                .context(|| format!("cannot convert layer {chain}"))?;
+            converted(chain);
+            count += 1;
+        }
+        store.close_database();
+        Ok(count)
+    }
+}
+
+fn convert((store, chain): (&Store, ChainId), to: Driver, marks: image::MarkSpace) -> Result<()> {
+    let Some(record) = store.layer_record(chain)? else { return Ok(()) };
+    let pending = store.begin_layer(to)?;
+    let LayerLocation { folder, form } = pending.location();
+    let counters = Counters::default();
+    let lower = || driver::open_below(store, record.parent);
+    let options = LoadOptions { lower: &lower, marks, limit: u64::MAX, counters: &counters };
+    let from = save::layer(store, chain)?;
+    let made = image::convert_layer(&from, &LayerTarget::within(&folder, form), &options)?;
+    if made.diff_id != record.diff_id {
+        return Err(Error::mismatch(format!(
+            "it should be {}, but is {}",
+            record.diff_id, made.diff_id
+        ))
+        .hint("something changed it: load or import its image again"));
+    }
+    pending.replace(chain)
+}
