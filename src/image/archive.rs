@@ -2,43 +2,57 @@
 //! mounts it. Nothing is extracted.
 
 use std::ffi::OsStr;
-use std::io::BufWriter;
+use std::io::Cursor;
 
 use crate::error::{Error, Result};
-use crate::fs::{self, Dir, Owner};
+use crate::fs::{self, Dir, FileKind, Owner};
 
-use super::apply::{Applied, LowerLayer};
+use super::apply::Applied;
+use super::canonical::END;
+use super::erofs::{self, IndexOptions, Indexed, Level};
 use super::layer::LayerTarget;
-use super::marks::MarkSpace;
 use super::pipeline::ChunkReader;
 use super::read::TarReader;
-use super::report::Counters;
-
-/// How to open the layers below, topmost first, and where they have their
-/// marks.
-pub type OpenLower<'a> = (&'a dyn Fn() -> Result<Vec<LowerLayer>>, MarkSpace);
-
-/// How an archive is indexed.
-pub(super) struct ArchiveOptions<'a> {
-    /// Its members are counted up on the way.
-    pub(super) counters: Option<&'a Counters>,
-    /// What is below; none of a whole filesystem.
-    pub(super) lower: Option<OpenLower<'a>>,
-}
 
 /// Keeps the tar that `input` gives, and an index of it, as the layer
 /// `target`.
 ///
 /// # Errors
-/// Those of [`TarReader`] and of writing; `Invalid` with the member's name for
-/// members that leave the tree or do not fit it.
+/// Those of [`erofs::write_index`] and of writing.
 pub(super) fn keep(
     input: ChunkReader<'_>,
     target: &LayerTarget,
-    options: &ArchiveOptions<'_>,
+    options: &IndexOptions<'_>,
 ) -> Result<Applied> {
-    let _ = (input, target, options);
-    Err(Error::unsupported("archives come later"))
+    let data = fs::create_new(&target.data)?;
+    let reader = TarReader::new(input.copied_to(&data));
+    let indexed = erofs::write_index(reader, &target.index, options)?;
+    settle_root(target, &indexed)?;
+    let Indexed { entries, content_size, newest_mtime, has_end_marker, has_root, report, .. } =
+        indexed;
+    Ok(Applied {
+        entries,
+        content_size,
+        newest_mtime,
+        has_end_marker,
+        has_root,
+        report,
+        ..Applied::default()
+    })
+}
+
+/// The directory that stands for the root where nothing is mounted: an
+/// overlay's upper directory is made like it.
+fn settle_root(target: &LayerTarget, indexed: &Indexed) -> Result<()> {
+    let (Some(folder), Some(name)) = (target.root.parent(), target.root.file_name()) else {
+        return Err(Error::internal("the root of a layer has no name"));
+    };
+    fs::ensure_dir(&target.root, 0o755)?;
+    let folder = Dir::open(folder)?;
+    let owner = Owner { uid: indexed.root.uid, gid: indexed.root.gid };
+    folder.set_owner(name, owner)?;
+    // After the owner: chown(2) clears the set-ID bits.
+    folder.set_mode(name, indexed.root.mode)
 }
 
 /// Makes `target` an archive without members, to try whether it can be mounted.
@@ -46,6 +60,8 @@ pub(super) fn keep(
 /// # Errors
 /// Those of writing.
 pub fn write_empty_archive(target: &LayerTarget) -> Result<()> {
-    let _ = target;
-    Err(Error::unsupported("archives come later"))
+    fs::write_volatile(&target.data, &END)?;
+    let reader = TarReader::new(Cursor::new(END));
+    let options = IndexOptions { level: Level::Lowest, counters: None };
+    erofs::write_index(reader, &target.index, &options).map(drop)
 }

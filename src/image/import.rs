@@ -10,9 +10,10 @@ use crate::fs::{self, Dir, Timestamp};
 use crate::mount::LayerForm;
 
 use super::apply::{Applied, ApplyOptions, LeftOut, apply};
-use super::archive::{self, ArchiveOptions};
+use super::archive;
 use super::compress::open_compressed;
 use super::entry::EntryKind;
+use super::erofs::{IndexOptions, Level};
 use super::exclude::ExcludeSet;
 use super::layer::LayerTarget;
 use super::overrides::Overrides;
@@ -290,7 +291,7 @@ impl LayerTarget {
                 apply(TarReader::new(input), &self.open_tree()?, &options)
             }
             LayerForm::Archive => {
-                archive::keep(input, self, &ArchiveOptions { counters, lower: None })
+                archive::keep(input, self, &IndexOptions { counters, level: Level::Whole })
             }
         }
     }

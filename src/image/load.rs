@@ -12,8 +12,9 @@ use crate::fs::Dir;
 use crate::mount::LayerForm;
 
 use super::apply::{Applied, ApplyOptions, Diff, LowerLayer, apply};
-use super::archive::{self, ArchiveOptions};
+use super::archive;
 use super::compress::open_compressed;
+use super::erofs::{IndexOptions, Level};
 use super::layer::{LayerTarget, rewrite_layer};
 use super::marks::MarkSpace;
 use super::pipeline::{self, ChunkReader, ChunkSink, SinkWriter};
@@ -21,10 +22,25 @@ use super::read::TarReader;
 use super::report::Counters;
 use super::walk::Sink;
 
+/// The layers below one, opened as its form needs them.
+pub trait Below {
+    /// Each by itself, topmost first.
+    ///
+    /// # Errors
+    /// Those of opening or mounting.
+    fn layers(&self) -> Result<Vec<LowerLayer>>;
+
+    /// What they show together; `None` if there is none.
+    ///
+    /// # Errors
+    /// Those of opening or mounting.
+    fn merged(&self) -> Result<Option<Dir>>;
+}
+
 /// How a layer is loaded.
 pub struct LoadOptions<'a> {
-    /// Opens the layers below, topmost first.
-    pub lower: &'a dyn Fn() -> Result<Vec<LowerLayer>>,
+    /// What is below.
+    pub below: &'a dyn Below,
     /// How overlayfs is told of opaque directories.
     pub marks: MarkSpace,
     /// The most bytes that its tar may have.
@@ -92,11 +108,12 @@ fn keep(
 ) -> Result<Applied> {
     let counters = Some(options.counters);
     if target.form == LayerForm::Archive {
-        let lower = Some((options.lower, options.marks));
-        return archive::keep(input, target, &ArchiveOptions { counters, lower });
+        let merged = options.below.merged()?;
+        let level = merged.as_ref().map_or(Level::Lowest, Level::Upon);
+        return archive::keep(input, target, &IndexOptions { counters, level });
     }
     let tree = Dir::open(&target.tree)?;
-    let lower = (options.lower)()?;
+    let lower = options.below.layers()?;
     let diff = Some(Diff { lower: &lower, target, marks: options.marks });
     let options = ApplyOptions { counters, diff, ..ApplyOptions::default() };
     let mut applied = apply(TarReader::new(input), &tree, &options)?;

@@ -119,8 +119,9 @@ impl Engine {
         container: &ContainerRecord,
         pausing: Pausing,
     ) -> Result<Written> {
+        let driver = self.storage_driver()?;
         let held = self.hold_still(store, container, pausing)?;
-        let pending = store.begin_layer(self.storage_driver()?)?;
+        let pending = store.begin_layer(driver)?;
         let LayerLocation { folder, form } = pending.location();
         let target = LayerTarget::within(&folder, form);
         let copied = self.copy_changes(store, container, &target)?;
@@ -128,9 +129,12 @@ impl Engine {
         let Some(mut report) = copied else {
             return Ok(Written { layer: None, report: Report::default() });
         };
-        let space = driver::marks(self.host()?.user_namespace);
-        let mut summary =
-            image::finish_layer(&target, (&|| driver::open_below(store, container.chain), space))?;
+        let below = driver::Stack {
+            store,
+            chain: container.chain,
+            user_namespace: self.host()?.user_namespace,
+        };
+        let mut summary = image::finish_layer(&target, below.merged()?.as_ref())?;
         report.merge(std::mem::take(&mut summary.report));
         let record = LayerRecord {
             chain_id: ChainId::extend(container.chain, summary.diff_id),

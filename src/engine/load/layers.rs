@@ -8,7 +8,8 @@ use std::sync::Arc;
 use crate::digest::{ChainId, DiffId, VerifyingReader};
 use crate::engine::driver;
 use crate::error::{Error, Result};
-use crate::image::{self, Counters, LayerTarget, LoadOptions, LoadedLayer, LowerLayer, MarkSpace};
+use crate::image::{self, Below, Counters, LayerTarget, LoadOptions, LoadedLayer};
+use crate::runtime::idmap::UserNamespace;
 use crate::store::{Driver, EphemeralSnapshot, LayerLocation, LayerRecord, Spool, Store};
 
 use super::FoundLayer;
@@ -18,7 +19,7 @@ use super::archive::{Archive, missing};
 pub(super) struct Loader<'a> {
     store: &'a Store,
     driver: Driver,
-    marks: MarkSpace,
+    user_namespace: UserNamespace,
     limit: u64,
     counters: Arc<Counters>,
     spool: Spool,
@@ -35,11 +36,11 @@ impl<'a> Loader<'a> {
     /// Those of [`Store::begin_spool`].
     pub(super) fn new(
         store: &'a Store,
-        (driver, marks): (Driver, MarkSpace),
+        (driver, user_namespace): (Driver, UserNamespace),
         (limit, counters): (u64, Arc<Counters>),
     ) -> Result<Self> {
         let (new, held) = (HashSet::new(), Vec::new());
-        Ok(Self { store, driver, marks, limit, counters, spool: store.begin_spool()?, new, held })
+        Ok(Self { store, driver, user_namespace, limit, counters, spool: store.begin_spool()?, new, held })
     }
 
     /// The folder for what cannot be read where it lies.
@@ -75,13 +76,17 @@ impl<'a> Loader<'a> {
         }
         let pending = self.store.begin_layer(self.driver)?;
         let LayerLocation { folder, form } = pending.location();
-        let lower = || driver::open_below(self.store, below.last().copied());
-        let loaded = self.apply(reader, layer, (&LayerTarget::within(&folder, form), &lower))?;
+        let below = driver::Stack {
+            store: self.store,
+            chain: below.last().copied(),
+            user_namespace: self.user_namespace,
+        };
+        let loaded = self.apply(reader, layer, (&LayerTarget::within(&folder, form), &below))?;
         let LoadedLayer { diff_id: found, tar_size, content_size } = loaded;
         if found != diff_id {
             return Err(Error::mismatch(format!("its tar is {found} ({tar_size} bytes)")));
         }
-        let parent = below.last().copied();
+        let parent = below.chain;
         let record = LayerRecord { chain_id, diff_id, parent, tar_size, content_size };
         self.spool.commit(pending, record)?;
         self.new.insert(chain_id);
@@ -113,14 +118,18 @@ impl<'a> Loader<'a> {
         &self,
         reader: Box<dyn Read + Send>,
         layer: &FoundLayer,
-        (target, lower): (&LayerTarget, &dyn Fn() -> Result<Vec<LowerLayer>>),
+        (target, below): (&LayerTarget, &dyn Below),
     ) -> Result<LoadedLayer> {
         let reader: Box<dyn Read + Send> = match layer.descriptor {
             Some((digest, size)) => Box::new(VerifyingReader::new(reader, digest, size)),
             None => reader,
         };
-        let options =
-            LoadOptions { lower, marks: self.marks, limit: self.limit, counters: &self.counters };
+        let options = LoadOptions {
+            below,
+            marks: driver::marks(self.user_namespace),
+            limit: self.limit,
+            counters: &self.counters,
+        };
         image::load_layer(reader, target, &options)
     }
 

@@ -24,7 +24,7 @@ use crate::reference::ImageRef;
 use crate::store::{NewImage, Store};
 
 use super::import::ImportStart;
-use super::{Engine, driver};
+use super::Engine;
 
 use archive::{Archive, ReadOptions};
 use layers::Loader;
@@ -106,9 +106,9 @@ impl Engine {
             None => "stdin".to_owned(),
         };
         let input = self.open_input(request)?;
-        let marks = driver::marks(self.host()?.user_namespace);
+        let user_namespace = self.host()?.user_namespace;
         let store = self.store()?;
-        let form = (self.storage_driver()?, marks);
+        let form = (self.storage_driver()?, user_namespace);
         let counters = Arc::new(Counters::default());
         let total = match &input {
             Input::Directory(_) => None,

@@ -22,7 +22,8 @@ use crate::error::{Error, Result};
 use crate::fs::{self, Dir, Timestamp};
 use crate::mount::LayerForm;
 
-use super::archive::{self, ArchiveOptions, OpenLower};
+use super::archive;
+use super::erofs::{IndexOptions, Level};
 use super::import::LayerSummary;
 use super::layer::LayerTarget;
 use super::overrides::Overrides;
@@ -69,11 +70,12 @@ pub fn copy_changes(changes: &Changes<'_>, target: &LayerTarget) -> Result<Copie
 }
 
 /// Hashes the canonical tar of what [`copy_changes`] copied to `layer`, and
-/// makes an archive of it, if that is its form, in place of the tree.
+/// makes an archive of it, if that is its form, in place of the tree. It lies
+/// upon what is seen in `below`, if upon anything.
 ///
 /// # Errors
 /// Those of reading it; `Unsupported` for what no layer can hold.
-pub fn finish_layer(layer: &LayerTarget, lower: OpenLower<'_>) -> Result<LayerSummary> {
+pub fn finish_layer(layer: &LayerTarget, below: Option<&Dir>) -> Result<LayerSummary> {
     let dir = Dir::open(&layer.tree)?;
     let source = TreeSource { dir: &dir, overrides: Overrides::load(&layer.overrides)? };
     let options = WalkOptions { is_layer: true, ..WalkOptions::default() };
@@ -81,7 +83,8 @@ pub fn finish_layer(layer: &LayerTarget, lower: OpenLower<'_>) -> Result<LayerSu
     let (walked, diff_id, tar_size) = match layer.form {
         LayerForm::Tree => pipeline::digest(produce)?,
         LayerForm::Archive => {
-            let options = ArchiveOptions { counters: None, lower: Some(lower) };
+            let level = below.map_or(Level::Lowest, Level::Upon);
+            let options = IndexOptions { counters: None, level };
             let through = pipeline::run(produce, |input| archive::keep(input, layer, &options))?;
             fs::remove_tree(&layer.tree)?;
             (through.produced, through.diff_id, through.size)

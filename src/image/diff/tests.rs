@@ -57,7 +57,7 @@ impl Room {
         let mut tar = Vec::new();
         let (diff_id, _) = regenerate(&self.target(), &mut tar).unwrap();
         assert_eq!(
-            finish_layer(&self.target(), (&|| Ok(Vec::new()), MarkSpace::User)).unwrap().diff_id,
+            finish_layer(&self.target(), None).unwrap().diff_id,
             diff_id
         );
         let mut reader = TarReader::new(tar.as_slice());
