@@ -7,7 +7,7 @@
 use crate::digest::ChainId;
 use crate::error::{Error, Result};
 use crate::fs::Dir;
-use crate::image::{self, LayerTarget, LowerLayer, MarkSpace};
+use crate::image::{self, Below, LayerTarget, LowerLayer, MarkSpace};
 use crate::mount::{ArchiveLayer, LayerForm, Mount};
 use crate::runtime::idmap::UserNamespace;
 use crate::runtime::{archive, source};
@@ -101,16 +101,28 @@ fn open(layer: &LayerTarget) -> Result<Dir> {
     launch::open_root(&source::rootfs(&mount, UserNamespace::Inherited)?)
 }
 
-/// The layers of `chain`, topmost first.
-///
-/// # Errors
-/// Those of the store and the kernel.
-pub(super) fn open_below(store: &Store, chain: Option<ChainId>) -> Result<Vec<LowerLayer>> {
-    let open = |chain| {
-        let layer = save::layer(store, chain)?;
-        Ok(LowerLayer { dir: open(&layer)?, overrides: layer.overrides })
-    };
-    store.stack(chain)?.into_iter().map(open).collect()
+/// The layers of a stack, for one that is to lie upon it.
+pub(super) struct Stack<'a> {
+    pub(super) store: &'a Store,
+    /// Its topmost layer; none of an empty stack.
+    pub(super) chain: Option<ChainId>,
+    pub(super) user_namespace: UserNamespace,
+}
+
+impl Below for Stack<'_> {
+    fn layers(&self) -> Result<Vec<LowerLayer>> {
+        let open = |chain| {
+            let layer = save::layer(self.store, chain)?;
+            Ok(LowerLayer { dir: open(&layer)?, overrides: layer.overrides })
+        };
+        self.store.stack(self.chain)?.into_iter().map(open).collect()
+    }
+
+    fn merged(&self) -> Result<Option<Dir>> {
+        let Some(chain) = self.chain else { return Ok(None) };
+        let mount = self.store.view(Some(chain))?;
+        launch::open_root(&source::rootfs(&mount, self.user_namespace)?).map(Some)
+    }
 }
 
 /// Where overlayfs has its marks.

@@ -3,11 +3,12 @@
 //! first, so whatever ends the command leaves a store that works.
 
 use crate::digest::ChainId;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::image::{self, Counters, LayerTarget, LoadOptions};
+use crate::runtime::idmap::UserNamespace;
 use crate::store::{Driver, LayerLocation, Store};
 
-use super::{Engine, driver, save};
+use super::{Engine, driver, running, save};
 
 impl Engine {
     /// Converts all layers to `to`, which new layers have from now on, too;
@@ -17,7 +18,7 @@ impl Engine {
     /// `Unsupported` if `to` cannot be had here; `InUse` if a container runs on
     /// a layer, and `Mismatch` if one is damaged: those before it are converted.
     pub fn migrate(&self, to: Driver, mut converted: impl FnMut(ChainId)) -> Result<usize> {
-        let marks = driver::marks(self.host()?.user_namespace);
+        let user_namespace = self.host()?.user_namespace;
         let store = self.store()?;
         self.check_driver(store, to)?;
         store.set_driver(to)?;
@@ -26,7 +27,8 @@ impl Engine {
             if store.layer(chain)?.form == to.form() {
                 continue;
             }
-            convert((store, chain), to, marks)
+            self.refuse_running()?;
+            convert((store, chain), to, user_namespace)
                 .context(|| format!("cannot convert layer {chain}"))?;
             converted(chain);
             count += 1;
@@ -34,15 +36,32 @@ impl Engine {
         store.close_database();
         Ok(count)
     }
+
+    /// Kept containers do not say which layers they run on: nobody may run.
+    fn refuse_running(&self) -> Result<()> {
+        let running = running::list_claimed(&self.settings.store.run)?;
+        running.first().map_or(Ok(()), |running| {
+            Err(Error::new(Kind::InUse, format!("container {} is running", running.name))
+                .hint("stop what runs first: envbox ps"))
+        })
+    }
 }
 
-fn convert((store, chain): (&Store, ChainId), to: Driver, marks: image::MarkSpace) -> Result<()> {
+fn convert(
+    (store, chain): (&Store, ChainId),
+    to: Driver,
+    user_namespace: UserNamespace,
+) -> Result<()> {
     let Some(record) = store.layer_record(chain)? else { return Ok(()) };
     let pending = store.begin_layer(to)?;
     let LayerLocation { folder, form } = pending.location();
     let counters = Counters::default();
-    let lower = || driver::open_below(store, record.parent);
-    let options = LoadOptions { lower: &lower, marks, limit: u64::MAX, counters: &counters };
+    let options = LoadOptions {
+        below: &driver::Stack { store, chain: record.parent, user_namespace },
+        marks: driver::marks(user_namespace),
+        limit: u64::MAX,
+        counters: &counters,
+    };
     let from = save::layer(store, chain)?;
     let made = image::convert_layer(&from, &LayerTarget::within(&folder, form), &options)?;
     if made.diff_id != record.diff_id {

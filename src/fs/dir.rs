@@ -23,7 +23,7 @@ pub struct Dir {
 }
 
 /// Numeric owner and group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Owner {
     /// User ID.
     pub uid: u32,

@@ -1,11 +1,10 @@
 //! A layer as an archive: its tar as it came, and an index by which the kernel
 //! mounts it. Nothing is extracted.
 
-use std::ffi::OsStr;
 use std::io::Cursor;
 
 use crate::error::{Error, Result};
-use crate::fs::{self, Dir, FileKind, Owner};
+use crate::fs::{self, Dir};
 
 use super::apply::Applied;
 use super::canonical::END;
@@ -49,10 +48,9 @@ fn settle_root(target: &LayerTarget, indexed: &Indexed) -> Result<()> {
     };
     fs::ensure_dir(&target.root, 0o755)?;
     let folder = Dir::open(folder)?;
-    let owner = Owner { uid: indexed.root.uid, gid: indexed.root.gid };
-    folder.set_owner(name, owner)?;
+    folder.set_owner(name, indexed.root_owner)?;
     // After the owner: chown(2) clears the set-ID bits.
-    folder.set_mode(name, indexed.root.mode)
+    folder.set_mode(name, indexed.root_mode)
 }
 
 /// Makes `target` an archive without members, to try whether it can be mounted.

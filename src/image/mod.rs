@@ -21,6 +21,7 @@ mod compress;
 mod derive;
 mod diff;
 mod entry;
+mod erofs;
 pub mod exclude;
 mod foreign;
 mod frame;
@@ -42,12 +43,13 @@ mod walk;
 mod xattrs;
 
 pub use apply::{Applied, ApplyOptions, Diff, LeftOut, LowerLayer, Upon, apply};
-pub use archive::{OpenLower, write_empty_archive};
+pub use archive::write_empty_archive;
 pub use assemble::{AssembledImage, LayerBlob, NewImage, assemble};
 pub use compress::{is_compressed, open_compressed};
 pub use derive::{ChildImage, derive};
 pub use diff::{Changes, CopiedChanges, MarkSpace, copy_changes, finish_layer};
 pub use entry::{Attributes, Entry, EntryKind, Segment, SparseMap, Xattrs, compare_paths};
+pub use erofs::{IndexOptions, Indexed, Level, write_index};
 pub use exclude::ExcludeSet;
 pub use import::{
     ImportOptions, LayerSummary, counted, import_directory, import_tar, ingest_canonical,
@@ -55,7 +57,7 @@ pub use import::{
 };
 pub use layer::{LayerTarget, regenerate, rewrite_layer, write_layer};
 pub use layout::{LayoutImage, write_layout, write_layout_archive};
-pub use load::{LoadOptions, LoadedLayer, convert_layer, load_layer};
+pub use load::{Below, LoadOptions, LoadedLayer, convert_layer, load_layer};
 pub use overrides::Overrides;
 pub use read::TarReader;
 pub use report::{Counters, Findings, Report, Topic};

@@ -44,14 +44,17 @@ pub(super) fn mount(overlay: &Overlay, user_namespace: UserNamespace) -> Result<
 enum Layer<'a> {
     Directory(&'a Path),
     /// An archive's mount: the overlay clones it.
-    Mounted(OwnedFd, PathBuf),
+    Mounted {
+        path: PathBuf,
+        _mount: OwnedFd,
+    },
 }
 
 impl Layer<'_> {
     fn path(&self) -> &Path {
         match self {
             Self::Directory(path) => path,
-            Self::Mounted(_, path) => path,
+            Self::Mounted { path, .. } => path,
         }
     }
 }
@@ -62,7 +65,7 @@ fn layer(lower: &Lower) -> Result<Layer<'_>, Error> {
         Lower::Archive(archive) => {
             let mount = archive::mount(archive)?;
             let path = PathBuf::from(format!("/proc/self/fd/{}", mount.as_raw_fd()));
-            Layer::Mounted(mount, path)
+            Layer::Mounted { path, _mount: mount }
         }
     })
 }

@@ -16,12 +16,13 @@ use std::collections::BTreeSet;
 use crate::digest::{ChainId, ImageId};
 use crate::error::{Error, Kind, Result};
 use crate::fs::{Dir, Timestamp};
-use crate::image::{self, Changes, ChildImage, LayerBlob, LayerSummary, LayerTarget, Report};
+use crate::image::{
+    self, Below, Changes, ChildImage, LayerBlob, LayerSummary, LayerTarget, Report,
+};
 use crate::monitor::Control;
 use crate::mount::{Mount, Overlay};
 use crate::oci::{ExecParameters, ImageConfig, Manifest};
 use crate::reference::ImageRef;
-use crate::runtime::idmap::UserNamespace;
 use crate::runtime::source;
 use crate::store::{
     ContainerRecord, Event, ImageRecord, LayerLocation, LayerRecord, NewImage, Spool, Store,

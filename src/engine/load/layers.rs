@@ -40,7 +40,16 @@ impl<'a> Loader<'a> {
         (limit, counters): (u64, Arc<Counters>),
     ) -> Result<Self> {
         let (new, held) = (HashSet::new(), Vec::new());
-        Ok(Self { store, driver, user_namespace, limit, counters, spool: store.begin_spool()?, new, held })
+        Ok(Self {
+            store,
+            driver,
+            user_namespace,
+            limit,
+            counters,
+            spool: store.begin_spool()?,
+            new,
+            held,
+        })
     }
 
     /// The folder for what cannot be read where it lies.

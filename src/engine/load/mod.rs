@@ -23,8 +23,8 @@ use crate::platform::Platform;
 use crate::reference::ImageRef;
 use crate::store::{NewImage, Store};
 
-use super::import::ImportStart;
 use super::Engine;
+use super::import::ImportStart;
 
 use archive::{Archive, ReadOptions};
 use layers::Loader;

@@ -56,10 +56,7 @@ impl Room {
     fn members(&self) -> Vec<String> {
         let mut tar = Vec::new();
         let (diff_id, _) = regenerate(&self.target(), &mut tar).unwrap();
-        assert_eq!(
-            finish_layer(&self.target(), None).unwrap().diff_id,
-            diff_id
-        );
+        assert_eq!(finish_layer(&self.target(), None).unwrap().diff_id, diff_id);
         let mut reader = TarReader::new(tar.as_slice());
         let mut members = Vec::new();
         while let Some(entry) = reader.next_entry().unwrap() {

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::*;
-use crate::image::{Counters, LoadOptions, load_layer};
+use crate::image::{Below, Counters, LoadOptions, load_layer};
 use crate::mount::LayerForm;
 
 fn layer(room: &Path, name: &str) -> LayerTarget {
@@ -37,17 +37,31 @@ fn archive(members: &[&str]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-fn load(target: &LayerTarget, members: &[&str], lower: &[LayerTarget]) -> Result<()> {
-    let counters = Counters::default();
-    // An ordinary user may set these.
-    let lower = || {
+/// Layers that are below.
+struct Trees<'a>(&'a [LayerTarget]);
+
+impl Below for Trees<'_> {
+    fn layers(&self) -> Result<Vec<LowerLayer>> {
         let open = |target: &LayerTarget| {
             Ok(LowerLayer { dir: Dir::open(&target.tree)?, overrides: target.overrides.clone() })
         };
-        lower.iter().map(open).collect()
+        self.0.iter().map(open).collect()
+    }
+
+    fn merged(&self) -> Result<Option<Dir>> {
+        Ok(None)
+    }
+}
+
+fn load(target: &LayerTarget, members: &[&str], lower: &[LayerTarget]) -> Result<()> {
+    let counters = Counters::default();
+    // An ordinary user may set these.
+    let options = LoadOptions {
+        below: &Trees(lower),
+        marks: MarkSpace::User,
+        limit: u64::MAX,
+        counters: &counters,
     };
-    let options =
-        LoadOptions { lower: &lower, marks: MarkSpace::User, limit: u64::MAX, counters: &counters };
     load_layer(Box::new(Cursor::new(archive(members))), target, &options).map(drop)
 }
 
