@@ -38,7 +38,7 @@ impl Engine {
                 if user_namespace == UserNamespace::Inherited {
                     self.notify(
                         format!("layers are kept as directories: {}", why.chain()),
-                        Some("Linux 6.15 or later with EROFS keeps them faster"),
+                        Some("Linux 6.15 or later, and a store on ext4, xfs or btrfs, keep them faster"),
                     );
                 }
                 Driver::Overlay

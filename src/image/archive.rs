@@ -12,6 +12,7 @@ use super::erofs::{self, IndexOptions, Indexed, Level};
 use super::layer::LayerTarget;
 use super::pipeline::ChunkReader;
 use super::read::TarReader;
+use super::sparse_copy::SparseCopy;
 
 /// Keeps the tar that `input` gives, and an index of it, as the layer
 /// `target`.
@@ -23,9 +24,12 @@ pub(super) fn keep(
     target: &LayerTarget,
     options: &IndexOptions<'_>,
 ) -> Result<Applied> {
-    let data = fs::create_new(&target.data)?;
-    let reader = TarReader::new(input.copied_to(&data));
-    let indexed = erofs::write_index(reader, &target.index, options)?;
+    let mut data = SparseCopy::create(&target.data)?;
+    let reader = TarReader::new(input.copied_to(&mut data));
+    let indexed = erofs::write_index(reader, &target.index, options);
+    // What the index says of a failure to write is that it could not read.
+    data.finish()?;
+    let indexed = indexed?;
     settle_root(target, &indexed)?;
     let Indexed { entries, content_size, newest_mtime, has_end_marker, has_root, report, .. } =
         indexed;

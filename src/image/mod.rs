@@ -37,6 +37,7 @@ mod read;
 mod report;
 mod settle;
 mod sparse;
+mod sparse_copy;
 mod transfer;
 mod unmapped;
 mod walk;

@@ -8,10 +8,11 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
 use crate::digest::{DiffId, Hasher};
 use crate::error::{Error, Result};
-use crate::fs::{Dir, File};
+use crate::fs::Dir;
 
 use super::apply::{Applied, ApplyOptions, apply};
 use super::read::TarReader;
+use super::sparse_copy::SparseCopy;
 use super::walk::Sink;
 
 /// Of one chunk, in bytes.
@@ -193,7 +194,7 @@ pub(super) struct ChunkReader<'a> {
     recycle: Sender<Vec<u8>>,
     current: Option<Chunk>,
     position: usize,
-    copy: Option<&'a File>,
+    copy: Option<&'a mut SparseCopy>,
 }
 
 impl<'a> ChunkReader<'a> {
@@ -201,9 +202,10 @@ impl<'a> ChunkReader<'a> {
         Self { queue, recycle, current: None, position: 0, copy: None }
     }
 
-    /// Writes all that comes to `file` as well, in large pieces.
-    pub(super) fn copied_to(self, file: &'a File) -> Self {
-        Self { copy: Some(file), ..self }
+    /// Writes all that comes to `copy` as well. Where that fails the reading
+    /// does, and `copy` knows why.
+    pub(super) fn copied_to(self, copy: &'a mut SparseCopy) -> Self {
+        Self { copy: Some(copy), ..self }
     }
 }
 
@@ -216,8 +218,8 @@ impl BufRead for ChunkReader<'_> {
             }
             self.position = 0;
             self.current = self.queue.recv().ok();
-            if let (Some(mut copy), Some(chunk)) = (self.copy, &self.current) {
-                copy.write_all(chunk)?;
+            if let (Some(copy), Some(chunk)) = (&mut self.copy, &self.current) {
+                copy.put(chunk)?;
             }
         }
         Ok(self.current.as_ref().map_or(&[], |chunk| &chunk[self.position..]))

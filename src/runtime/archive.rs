@@ -45,9 +45,19 @@ fn try_mount(archive: &ArchiveLayer) -> Result<OwnedFd, Errno> {
     fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 
-/// Why `archive`, which is small, cannot be a layer of an overlay here: the
-/// kernel's word. None if it can.
+/// Why `archive`, which is small, cannot be a layer of an overlay here. None if
+/// it can.
 pub fn obstacle(archive: &ArchiveLayer) -> Option<Error> {
+    match try_mount(archive) {
+        Ok(_) => {}
+        Err(Errno::NODEV) => return Some(Error::unsupported("the kernel has no EROFS")),
+        Err(Errno::NOTBLK) => {
+            return Some(Error::unsupported(
+                "the kernel mounts no files as EROFS, or none of the store's file system",
+            ));
+        }
+        Err(error) => return Some(Error::io_named("cannot mount EROFS", error)),
+    }
     // Of two: an overlay has to be able to clone a mount that is nowhere.
     let lower = vec![Lower::Archive(archive.clone()), Lower::Archive(archive.clone())];
     overlay::mount(&Overlay { lower, upper: None }, UserNamespace::Inherited).err()

@@ -136,11 +136,11 @@ impl Engine {
                     self.host()?;
                     return Ok(Source::Directory(dir));
                 }
+                let child = reader::read(dir.duplicate()?, options)?;
                 let spare = match reading {
                     Reading::Once => None,
-                    Reading::MaybeTwice => Some(reader::read(dir.duplicate()?, options)?),
+                    Reading::MaybeTwice => Some(reader::read(dir, options)?),
                 };
-                let child = reader::read(dir, options)?;
                 self.host()?;
                 Ok(Source::Outside(child, spare))
             }
