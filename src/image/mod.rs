@@ -20,6 +20,7 @@ mod compress;
 mod derive;
 mod diff;
 mod entry;
+mod erofs;
 pub mod exclude;
 mod foreign;
 mod frame;
@@ -46,6 +47,7 @@ pub use compress::{is_compressed, open_compressed};
 pub use derive::{ChildImage, derive};
 pub use diff::{Changes, CopiedChanges, MarkSpace, copy_changes, digest_layer};
 pub use entry::{Attributes, Entry, EntryKind, Segment, SparseMap, Xattrs, compare_paths};
+pub use erofs::{IndexOptions, Indexed, Level, write_index};
 pub use exclude::ExcludeSet;
 pub use import::{
     ImportOptions, LayerSummary, counted, import_directory, import_tar, ingest_canonical,

@@ -32,6 +32,8 @@ pub(super) const SEGMENT_LIMIT: usize = 1 << 20;
 /// A reader of tar members.
 pub struct TarReader<R> {
     input: R,
+    /// How much of the input was read, in bytes.
+    position: u64,
     global: Arc<pax::Records>,
     data: Data,
     /// The path of the last member, for messages.
@@ -50,6 +52,8 @@ struct Data {
     /// Stored bytes not yet read, padding not counted.
     left: u64,
     padding: usize,
+    /// Where the stored bytes begin in the input.
+    start: u64,
     /// Of the member.
     path: Vec<u8>,
 }
@@ -59,6 +63,7 @@ impl<R: BufRead> TarReader<R> {
     pub fn new(input: R) -> Self {
         Self {
             input,
+            position: 0,
             global: Arc::default(),
             data: Data::default(),
             last: None,
@@ -132,6 +137,24 @@ impl<R: BufRead> TarReader<R> {
         self.last.as_deref().unwrap_or_default().as_bytes()
     }
 
+    /// How much of the input was read, in bytes: all of it once there is no
+    /// member left.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Where the data of the present member begins in the input, in bytes; a
+    /// multiple of 512. What [`Self::copy_data`] passes lies there without
+    /// gaps: the map of a sparse file is before it.
+    pub(super) fn data_start(&self) -> u64 {
+        self.data.start
+    }
+
+    fn take(&mut self, count: usize) {
+        self.input.consume(count);
+        self.position += count as u64;
+    }
+
     /// Passes the data of the present regular file to `consume`, piece by
     /// piece with its offset in the file.
     ///
@@ -152,7 +175,7 @@ impl<R: BufRead> TarReader<R> {
                 if let Some(frame) = &mut self.frame {
                     frame.add_data(&self.data.path, (offset, count as u64))?;
                 }
-                self.input.consume(count);
+                self.take(count);
                 offset += count as u64;
                 self.data.left -= count as u64;
             }
@@ -170,7 +193,7 @@ impl<R: BufRead> TarReader<R> {
             }
             let count = available.len().min(usize::try_from(left).unwrap_or(usize::MAX));
             keep(&mut self.frame, &available[..count])?;
-            self.input.consume(count);
+            self.take(count);
             left -= count as u64;
         }
         Ok(())
@@ -186,7 +209,7 @@ impl<R: BufRead> TarReader<R> {
             self.has_more = self.has_more || !sparse::is_zero(available);
             let count = available.len();
             keep(&mut self.frame, available)?;
-            self.input.consume(count);
+            self.take(count);
         }
     }
 
@@ -202,7 +225,7 @@ impl<R: BufRead> TarReader<R> {
             }
             block[filled..filled + count].copy_from_slice(&available[..count]);
             keep(&mut self.frame, &available[..count])?;
-            self.input.consume(count);
+            self.take(count);
             filled += count;
         }
         match filled {
@@ -306,6 +329,7 @@ impl<R: BufRead> TarReader<R> {
             }
         }
         self.data.left = left;
+        self.data.start = self.position;
         self.data.padding = padding(stored);
         if self.frame.is_some() {
             self.data.path.clone_from(&entry.path);

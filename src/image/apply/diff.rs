@@ -131,7 +131,7 @@ impl<'a> DiffState<'a> {
 }
 
 /// What a member's name asks for.
-enum Whiteout<'a> {
+pub(in crate::image) enum Whiteout<'a> {
     /// To hide what is below by this name.
     Of(&'a [u8]),
     /// To hide all that is below in the directory.
@@ -141,7 +141,11 @@ enum Whiteout<'a> {
 }
 
 impl Whiteout<'_> {
-    fn parse(entry: &Entry) -> Result<Option<Whiteout<'_>>> {
+    /// What the name of `entry` asks for; `None` if it is no whiteout's.
+    ///
+    /// # Errors
+    /// `Invalid` for one that removes no name and for what is below one.
+    pub(in crate::image) fn parse(entry: &Entry) -> Result<Option<Whiteout<'_>>> {
         let mut names = entry.path.split(|&byte| byte == b'/');
         let Some(marked) = names.find_map(|name| name.strip_prefix(b".wh.")) else {
             return Ok(None);

@@ -232,6 +232,6 @@ impl Extractor<'_> {
 }
 
 /// True if `path` is `dir` or below it.
-pub(super) fn is_within(path: &[u8], dir: &[u8]) -> bool {
+pub(in crate::image) fn is_within(path: &[u8], dir: &[u8]) -> bool {
     dir.is_empty() || path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
 }

@@ -83,7 +83,7 @@ impl Extractor<'_> {
     }
 }
 
-fn refused(path: &[u8], target: &[u8], why: &str) -> Error {
+pub(in crate::image) fn refused(path: &[u8], target: &[u8], why: &str) -> Error {
     let (path, target) = (display(path), display(target));
     Error::invalid(format!("the hard link {path:?} points to {target:?}, {why}"))
 }

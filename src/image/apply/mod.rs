@@ -59,6 +59,9 @@ use unlisted::Unlisted;
 
 pub use aside::LeftOut;
 pub use diff::Diff;
+pub(super) use diff::Whiteout;
+pub(super) use directory::is_within;
+pub(super) use hard_link::refused as refused_link;
 
 /// How an archive is applied.
 #[derive(Default)]
@@ -332,7 +335,7 @@ fn no_overwriting(path: &[u8], old: &str, new: &str) -> Error {
         .hint("remove it first, or give another destination")
 }
 
-fn refuse_whiteout(entry: &Entry) -> Result<()> {
+pub(super) fn refuse_whiteout(entry: &Entry) -> Result<()> {
     let mut names = entry.path.split(|&byte| byte == b'/');
     if !names.any(is_whiteout) {
         return Ok(());
@@ -344,7 +347,7 @@ fn refuse_whiteout(entry: &Entry) -> Result<()> {
 
 /// Takes the extended attributes from `entry` that a layer does not have; tells
 /// how many of them are worth a word.
-fn take_xattrs(entry: &mut Entry) -> usize {
+pub(super) fn take_xattrs(entry: &mut Entry) -> usize {
     // The kernel allows `user.*` on files and directories only (xattr(7)).
     let holds_user = matches!(entry.kind, EntryKind::Regular { .. } | EntryKind::Directory);
     let mut dropped = 0;
