@@ -94,7 +94,7 @@ pub(super) fn single_bits(size: u64) -> Option<u32> {
 pub(super) fn block_of(at: u64, length: u64) -> Option<u32> {
     let end = at.checked_add(length)?.div_ceil(BLOCK);
     // The highest number means a hole.
-    (at % BLOCK == 0 && end < u64::from(u32::MAX)).then(|| (at / BLOCK) as u32)
+    (at.is_multiple_of(BLOCK) && end < u64::from(u32::MAX)).then_some((at / BLOCK) as u32)
 }
 
 /// Maps a file of `size` bytes with `segments` of data, the first of which

@@ -52,10 +52,7 @@ impl Indexer<'_> {
         match self.tree.node(found) {
             Node::Directory { .. } => Err(refused(path, target, "which is a directory")),
             Node::Whiteout => Err(missing()),
-            Node::Aside(_) => {
-                self.report.note(Topic::Overridden, path);
-                self.set_aside((directory, name), path)
-            }
+            Node::Aside(_) => self.set_aside((directory, name), path),
             _ => {
                 self.replace((directory, name), path);
                 self.tree.put(directory, name, found)

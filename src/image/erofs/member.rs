@@ -6,8 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::fs::File;
-use crate::fs::Owner;
+use crate::fs::{File, Owner};
 use crate::image::apply::take_xattrs;
 use crate::image::entry::{Attributes, Entry, EntryKind, SparseMap, display};
 use crate::image::read::TarReader;

@@ -123,3 +123,7 @@ pub fn write_index<R: BufRead>(
     }
     Ok(indexed)
 }
+
+#[cfg(test)]
+#[path = "../tests/erofs/mod.rs"]
+mod tests;
