@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::super::profile::SearchPath;
 use super::super::{ContainerStatus, ImportRequest, ImportSource, Inspected, Settings, Sizes};

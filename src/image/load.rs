@@ -139,3 +139,7 @@ fn decode(reader: &mut dyn Read, sink: &mut ChunkSink, limit: u64) -> Result<()>
         }
     }
 }
+
+#[cfg(test)]
+#[path = "tests/below.rs"]
+pub(super) mod below;

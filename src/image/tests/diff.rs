@@ -6,7 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::*;
-use crate::image::{Below, Counters, LoadOptions, load_layer};
+use crate::image::load::below::Trees;
+use crate::image::{Counters, LoadOptions, load_layer};
 use crate::mount::LayerForm;
 
 fn layer(room: &Path, name: &str) -> LayerTarget {
@@ -35,22 +36,6 @@ fn archive(members: &[&str]) -> Vec<u8> {
         builder.append(&header, &[][..]).unwrap();
     }
     builder.into_inner().unwrap()
-}
-
-/// Layers that are below.
-struct Trees<'a>(&'a [LayerTarget]);
-
-impl Below for Trees<'_> {
-    fn layers(&self) -> Result<Vec<LowerLayer>> {
-        let open = |target: &LayerTarget| {
-            Ok(LowerLayer { dir: Dir::open(&target.tree)?, overrides: target.overrides.clone() })
-        };
-        self.0.iter().map(open).collect()
-    }
-
-    fn merged(&self) -> Result<Option<Dir>> {
-        Ok(None)
-    }
 }
 
 fn load(target: &LayerTarget, members: &[&str], lower: &[LayerTarget]) -> Result<()> {

@@ -3,9 +3,8 @@
 use std::io::Cursor;
 
 use super::*;
-use crate::image::{
-    Below, Counters, LoadOptions, LowerLayer, MarkSpace, load_layer, rewrite_layer,
-};
+use crate::image::load::below::Trees;
+use crate::image::{Counters, LoadOptions, MarkSpace, load_layer, rewrite_layer};
 use crate::mount::LayerForm;
 
 fn header(name: &str, kind: tar::EntryType, size: usize) -> tar::Header {
@@ -30,26 +29,13 @@ fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-/// Nothing is below.
-struct Nothing;
-
-impl Below for Nothing {
-    fn layers(&self) -> Result<Vec<LowerLayer>> {
-        Ok(Vec::new())
-    }
-
-    fn merged(&self) -> Result<Option<Dir>> {
-        Ok(None)
-    }
-}
-
 /// Loads `tar` and writes it again.
 fn again(tar: &[u8]) -> (tempfile::TempDir, Result<Vec<u8>>) {
     let room = tempfile::tempdir().unwrap();
     let target = LayerTarget::within(room.path(), LayerForm::Tree);
     fs::create_dir(&target.tree, 0o755).unwrap();
     let options = LoadOptions {
-        below: &Nothing,
+        below: &Trees(&[]),
         marks: MarkSpace::Trusted,
         limit: u64::MAX,
         counters: &Counters::default(),

@@ -8,8 +8,10 @@ use std::path::PathBuf;
 use super::contract::archive;
 use super::*;
 use crate::image::layer::LayerTarget;
+use crate::image::load::below::Trees;
 use crate::image::marks::MarkSpace;
 use crate::image::{Attributes, Counters, Entry, EntryKind, LoadOptions, load_layer};
+use crate::mount::LayerForm;
 
 /// Members by lines: `d/` a directory, `l -> t` a hard link, `s => t` a
 /// symbolic link, `c*` a character device 0:0, else a file.
@@ -85,11 +87,12 @@ fn same_in_both_forms(test: &str, layers: &[&[&str]]) -> Vec<String> {
     let (mut targets, mut mounts): (Vec<LayerTarget>, Vec<OwnedFd>) = (Vec::new(), Vec::new());
     for (number, lines) in layers.iter().enumerate() {
         let (bytes, folder) = (tar(lines), room.path().join(number.to_string()));
-        let target = LayerTarget::within(&folder);
+        let target = LayerTarget::within(&folder, LayerForm::Tree);
         std::fs::create_dir_all(&target.tree).unwrap();
         let lower: Vec<LayerTarget> = targets.iter().rev().cloned().collect();
         let marks = MarkSpace::Trusted;
-        let options = LoadOptions { lower: &lower, marks, limit: u64::MAX, counters: &counters };
+        let below = Trees(&lower);
+        let options = LoadOptions { below: &below, marks, limit: u64::MAX, counters: &counters };
         load_layer(Box::new(std::io::Cursor::new(bytes.clone())), &target, &options).unwrap();
         std::fs::write(folder.join("tar"), &bytes).unwrap();
         let below: Vec<PathBuf> = mounts.iter().rev().map(path_of).collect();
