@@ -90,7 +90,7 @@ pub use image::{ImageRecord, NewImage, PutImage, parse_time};
 pub use layer::{LayerLocation, LayerRecord, PendingLayer};
 pub use name::random_name;
 pub use overlay::OverlayDriver;
-pub use remove::{RemoveImage, Removed, RunningContainer};
+pub use remove::{PruneImage, RemoveImage, Removed, RunningContainer};
 pub use snapshot::{Driver, EphemeralSnapshot, Lower, Scratch, Stack};
 pub use spec::SpecText;
 pub use spool::Spool;
