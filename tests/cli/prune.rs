@@ -233,6 +233,29 @@ for_everyone! {
         assert!(last.trim().parse::<u64>().unwrap() > 100_000, "{events}");
     }
 
+    fn a_run_beside_a_prune_runs_or_is_told_that_its_image_has_gone(room) {
+        let rootfs = room.rootfs();
+        for _ in 0..8 {
+            let id = room.envbox(&["import", rootfs.to_str().unwrap()]).succeeds().stdout();
+            let start = |words: &[&str]| {
+                let mut command = room.command(words);
+                command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+            };
+            let run = start(&["run", "--rm", id.trim(), "echo", "ran"]);
+            let prune = start(&["image", "prune", "-f"]);
+            let (run, prune) = (run.wait_with_output().unwrap(), prune.wait_with_output().unwrap());
+            let told = String::from_utf8_lossy(&run.stderr);
+            assert!(prune.status.success(), "{}", String::from_utf8_lossy(&prune.stderr));
+            if run.status.success() {
+                assert_eq!(run.stdout, b"ran\n");
+            } else {
+                assert_eq!(run.status.code(), Some(125), "{told}");
+                let gone = ["no such image", "the store has no blob", "the store has no layer"];
+                assert!(gone.iter().any(|words| told.contains(words)), "{told}");
+            }
+        }
+    }
+
     fn prunes_at_once_share_the_work(room) {
         let ids: Vec<String> = (1..=8).map(|size| image(room, "-", size * 1000, &[])).collect();
         let start = || {

@@ -111,7 +111,7 @@ impl Engine {
                 Err(error) => return Err(error),
             }
         }
-        self.note_prune("container", pruned.reclaimed)?;
+        self.note_prune("container", pruned.reclaimed);
         Ok(pruned)
     }
 

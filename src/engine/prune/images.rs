@@ -58,7 +58,7 @@ impl Engine {
             pruned.reclaimed += removed.iter().map(|removed| freed(removed, &sizes)).sum::<u64>();
             pruned.removed.extend(removed);
         }
-        self.note_prune("image", pruned.reclaimed)?;
+        self.note_prune("image", pruned.reclaimed);
         Ok(pruned)
     }
 

@@ -143,17 +143,15 @@ impl Engine {
     }
 
     /// Writes down, as docker does, that objects of a kind were pruned.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub(super) fn note_prune(&self, kind: &str, reclaimed: u64) -> Result<()> {
-        let Some(store) = self.existing_store()? else { return Ok(()) };
-        store.record_event(&Event {
+    pub(super) fn note_prune(&self, kind: &str, reclaimed: u64) {
+        let Ok(Some(store)) = self.existing_store() else { return };
+        // What has gone has gone: a full disk must not make a failure of it.
+        let _ = store.record_event(&Event {
             time: Timestamp::now(),
             kind: kind.into(),
             action: "prune".into(),
             id: String::new(),
             attributes: BTreeMap::from([("reclaimed".to_owned(), reclaimed.to_string())]),
-        })
+        });
     }
 }

@@ -188,7 +188,7 @@ impl Engine {
                 Err(error) => return Err(error),
             }
         }
-        self.note_prune("volume", pruned.reclaimed)?;
+        self.note_prune("volume", pruned.reclaimed);
         Ok(pruned)
     }
 }

@@ -161,6 +161,7 @@ fn a_store_that_cannot_be_written_says_so() {
         let mount = "mount --bind $ENVBOX_ROOT $ENVBOX_ROOT; \
             mount -o remount,bind,ro $ENVBOX_ROOT";
         for verb in ["image", "system"] {
+            // The image cannot go.
             let command = room.mounted(mount, "exec \"$@\"", &[verb, "prune", "-f"]);
             room.run(command).exits(1).warns("Read-only file system").warns("hint: ");
         }
