@@ -35,11 +35,6 @@ pub struct Collected {
 }
 
 impl Collected {
-    /// True if there was nothing to remove.
-    pub fn is_empty(&self) -> bool {
-        self.layers.is_empty() && self.containers.is_empty() && self.blobs.is_empty()
-    }
-
     fn add(&mut self, item: Item) {
         match item {
             Item::Layer(chain) => self.layers.push(chain),
