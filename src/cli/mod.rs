@@ -76,7 +76,7 @@ fn perform(arguments: &[OsString]) -> Option<i32> {
         Verb::Diff(diff) => command::diff::run(&engine, &diff),
         Verb::Port(port) => command::port::run(&engine, &port),
         Verb::Events(events) => command::events::run(&engine, &events),
-        Verb::System(verb) => command::system::run(&engine, &verb),
+        Verb::System(verb) => command::system::run(&engine, verb),
         Verb::Init(init) => command::init::run(&engine, init),
         Verb::Profile(profile) => command::profile::run(&engine, profile),
         Verb::Completion { shell } => command::reference::completion(shell),

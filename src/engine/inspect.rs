@@ -3,7 +3,7 @@
 
 use crate::digest::ImageId;
 use crate::error::{Error, Kind, Result};
-use crate::fs::Timestamp;
+use crate::fs::{self, Timestamp};
 use crate::id::ContainerId;
 use crate::monitor::Health;
 use crate::mount::Mount;
@@ -14,7 +14,7 @@ use super::lifecycle::{KeptSpec, no_such_container};
 use super::options::restart::RestartPolicy;
 use super::options::signal::Signal;
 use super::running::{self, Running};
-use super::{ContainerRequest, ContainerSummary, Engine, MountPoint, containers, usage};
+use super::{ContainerRequest, ContainerSummary, Engine, MountPoint, containers};
 
 /// What sort of object a name means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -245,10 +245,10 @@ impl Engine {
         // They may belong to IDs that only the user namespace may read.
         self.host()?;
         match store.container_mount(&container.id)? {
-            Mount::Bind { source, .. } => usage::of_tree(&source),
+            Mount::Bind { source, .. } => fs::tree_size(&source),
             Mount::Archive(_) => Ok(0),
             Mount::Overlay(overlay) => {
-                overlay.upper.map_or(Ok(0), |written| usage::of_tree(&written.upper))
+                overlay.upper.map_or(Ok(0), |written| fs::tree_size(&written.upper))
             }
         }
     }

@@ -11,6 +11,7 @@ mod containers;
 mod copy;
 mod devices;
 mod diff;
+mod disk_usage;
 mod driver;
 mod environment;
 mod events;
@@ -35,6 +36,7 @@ pub mod options;
 pub mod profile;
 mod profiles;
 pub mod project;
+mod prune;
 mod reader;
 mod remove_image;
 mod request;
@@ -48,7 +50,6 @@ mod tag;
 mod tar_output;
 mod top;
 mod tree;
-mod usage;
 mod users;
 mod volumes;
 
@@ -61,6 +62,7 @@ pub use commit::{CommitOutcome, CommitRequest, Pausing};
 pub use containers::{ContainerStatus, ContainerSummary};
 pub use copy::{CopyEnd, CopyRequest};
 pub use diff::{Change, ChangeKind};
+pub use disk_usage::{ContainerDisk, DiskUsage, ImageDisk, VolumeDisk};
 pub use events::{EventFilter, EventReader, EventRequest};
 pub use excludes::ExcludeOptions;
 pub use exec::ExecRequest;
@@ -73,11 +75,12 @@ pub use inspect::{ContainerDetails, ContainerSize, ImageDetails, Inspected, Obje
 pub use launch::Ended;
 pub use lifecycle::{
     Attach, ContainerFilter, ContainerResources, ContainerUpdate, Label, Launched,
-    LifecycleOptions, RemoveRunning, StartedContainer, StatusFilter, StopOptions,
+    LifecycleOptions, PrunedContainers, RemoveRunning, StartedContainer, StatusFilter, StopOptions,
 };
 pub use load::{LoadRequest, LoadedImage};
 pub use logs::ContainerLogs;
 pub use profiles::ProfileSummary;
+pub use prune::{ImageScope, PruneFilter, Pruned, PrunedImages, SystemPrune};
 pub use request::{ContainerOptions, ContainerRequest, Terminal};
 pub use run::RunRequest;
 pub use save::SaveTarget;

@@ -12,6 +12,7 @@ mod dir;
 mod metadata;
 mod rootfs;
 mod trash;
+mod usage;
 mod xattr;
 
 use std::ffi::OsString;
@@ -32,6 +33,7 @@ pub use dir::{Dir, Names, Owner};
 pub use metadata::{FileKind, Metadata, Timestamp};
 pub use rootfs::{Rootfs, clean};
 pub use trash::remove_tree;
+pub use usage::tree_size;
 pub use xattr::{list_xattrs, offer_xattr, read_xattr, remove_xattr, write_xattr};
 
 /// The whole content of the file at `path`.

@@ -1,23 +1,50 @@
 //! Collection: removes whatever the database does not name, and the layers on
-//! which nothing stands. It waits for everybody who is changing something.
+//! which nothing stands. It waits for everybody who is changing something, but
+//! not for ever: an import can take minutes.
 
+use std::os::fd::OwnedFd;
 use std::str::FromStr;
+use std::time::{Duration, Instant};
 
-use crate::error::Result;
-use crate::fs::{self, LockMode};
+use crate::digest::{ChainId, Digest};
+use crate::error::{Error, Kind, Result};
+use crate::fs;
+use crate::id::ContainerId;
 
-use super::workspace::Item;
+use super::database::parsed;
+use super::layer::{self, Hex};
+use super::workspace::{Item, TRASH, Workspace};
 use super::{Store, layout};
 
+/// How long it waits for others, and how often it looks: as long as for the
+/// database.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// What [`Store::collect`] removed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Collected {
     /// Layers on which nothing stood.
-    pub layers: usize,
+    pub layers: Vec<ChainId>,
     /// Containers without a record.
-    pub containers: usize,
+    pub containers: Vec<ContainerId>,
     /// Blobs that no image names.
-    pub blobs: usize,
+    pub blobs: Vec<Digest>,
+    /// What their files held, in bytes.
+    pub reclaimed: u64,
+}
+
+impl Collected {
+    fn add(&mut self, item: Item) {
+        match item {
+            Item::Layer(chain) => self.layers.push(chain),
+            Item::Container(id) => self.containers.push(id),
+            Item::Blob(digest) => self.blobs.push(digest),
+            // None is looked for: what was put in a volume is nobody's to
+            // take, whatever became of its row.
+            Item::Volume(_) => {}
+        }
+    }
 }
 
 impl Store {
@@ -26,35 +53,58 @@ impl Store {
     /// processes left in `tmp/`. Exclusive: it waits for imports to end.
     ///
     /// # Errors
-    /// Of what could not be removed, the first.
-    pub fn collect(&mut self) -> Result<Collected> {
-        self.close_database();
-        *self.lock.borrow_mut() = Some(layout::lock(&self.paths.root, LockMode::Exclusive)?);
-        let collected = self.collect_all();
-        // The exclusive lock must not last longer.
-        self.close_database();
-        collected
+    /// `Unavailable` if others went on changing something; else of what could
+    /// not be removed, the first.
+    pub fn collect(&self) -> Result<Collected> {
+        self.collect_within(PATIENCE)
     }
 
-    fn collect_all(&self) -> Result<Collected> {
-        let swept = self.sweep();
+    pub(super) fn collect_within(&self, patience: Duration) -> Result<Collected> {
+        // Our own shared lock would be in the way.
+        self.close_database();
+        *self.lock.borrow_mut() = Some(self.exclusive(patience)?);
+        let taken = self.take_unwanted();
+        // Nobody waits while files are deleted.
+        self.close_database();
+        let (workspace, mut collected) = taken?;
+        let trash = workspace.path().join(TRASH);
+        if fs::metadata(&trash)?.is_some() {
+            collected.reclaimed = fs::tree_size(&trash)?;
+        }
+        workspace.remove()?;
+        layout::ensure_reserve(&self.paths.root);
+        self.sweep()?;
+        Ok(collected)
+    }
+
+    fn exclusive(&self, patience: Duration) -> Result<OwnedFd> {
+        let start = Instant::now();
+        loop {
+            if let Some(lock) = layout::try_lock(&self.paths.root)? {
+                return Ok(lock);
+            }
+            if start.elapsed() >= patience {
+                let message = "another envbox is changing the store, so that what nothing stands \
+                               on was not looked for";
+                return Err(Error::new(Kind::Unavailable, message)
+                    .hint("run `envbox system prune` again when that is done"));
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Takes away what nobody wants, into a workspace.
+    fn take_unwanted(&self) -> Result<(Workspace, Collected)> {
+        layout::release_reserve(&self.paths.root);
         let workspace = self.workspace(&[])?;
         let items = self.present()?;
         workspace.intend(&items)?;
-        self.forget_unused_layers()?;
+        self.forget_unused_layers(&workspace)?;
         let mut collected = Collected::default();
         for item in self.discard_unrecorded(&items, &workspace)? {
-            match item {
-                Item::Layer(_) => collected.layers += 1,
-                Item::Container(_) => collected.containers += 1,
-                Item::Blob(_) => collected.blobs += 1,
-                // None is looked for: what was put in a volume is nobody's to
-                // take, whatever became of its row.
-                Item::Volume(_) => {}
-            }
+            collected.add(item);
         }
-        workspace.remove()?;
-        swept.map(|_| collected)
+        Ok((workspace, collected))
     }
 
     /// All that lies in the store's directories.
@@ -70,17 +120,30 @@ impl Store {
         Ok(items)
     }
 
-    fn forget_unused_layers(&self) -> Result<()> {
+    /// Deletes the rows of the layers on which nothing stands, and for which no
+    /// image is on its way: who makes one may have given the lock back for a
+    /// while, as `commit` does while its container is being stopped.
+    fn forget_unused_layers(&self, own: &Workspace) -> Result<()> {
         self.write("collect the layers of", |transaction| {
+            let awaited = self.awaited_by_others(own)?;
             let mut statement = transaction.prepare(
-                "DELETE FROM layers WHERE chain IN (SELECT chain FROM layers AS lower
+                "SELECT chain FROM layers AS lower
                  WHERE NOT EXISTS (SELECT 1 FROM image_layers WHERE chain = lower.chain)
                  AND NOT EXISTS (SELECT 1 FROM containers WHERE chain = lower.chain)
-                 AND NOT EXISTS (SELECT 1 FROM layers AS upper WHERE upper.parent = lower.chain))",
+                 AND NOT EXISTS (SELECT 1 FROM layers AS upper WHERE upper.parent = lower.chain)",
             )?;
             // From the top down, one level a round.
-            while statement.execute([])? > 0 {}
-            Ok(())
+            loop {
+                let rows = statement.query_map([], |row| parsed::<Hex>(row, 0))?;
+                let mut top = Vec::new();
+                for hex in rows {
+                    top.push(ChainId(hex?.0));
+                }
+                top.retain(|chain| !awaited.contains(chain));
+                if layer::release(transaction, top)?.is_empty() {
+                    return Ok(());
+                }
+            }
         })
     }
 }

@@ -49,6 +49,11 @@ impl ImageRecord {
         self.layers.last().copied()
     }
 
+    /// True if a name with a tag leads to it, not only one with a digest.
+    pub fn has_tag(&self) -> bool {
+        self.names.iter().any(|name| name.digest().is_none())
+    }
+
     /// True if no name leads to it.
     pub fn is_dangling(&self) -> bool {
         self.names.is_empty()

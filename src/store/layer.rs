@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::digest::{ChainId, DiffId, ImageId};
 use crate::error::{Error, Kind, Result};
@@ -239,16 +239,22 @@ impl Store {
             let mut statement = connection.prepare_cached(
                 "SELECT diff, parent, tar_size, content_size FROM layers WHERE chain = ?1",
             )?;
-            let record = statement.query_row([chain.0.encoded()], |row| {
-                Ok(LayerRecord {
-                    chain_id: chain,
-                    diff_id: DiffId(parsed::<Hex>(row, 0)?.0),
-                    parent: parsed_optional::<Hex>(row, 1)?.map(|hex| ChainId(hex.0)),
-                    tar_size: size(row, 2)?,
-                    content_size: size(row, 3)?,
-                })
-            });
+            let record = statement.query_row([chain.0.encoded()], |row| from_row(row, chain));
             Ok(record.optional()?)
+        })
+    }
+
+    /// What the store keeps of all its layers.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn layer_records(&self) -> Result<Vec<LayerRecord>> {
+        self.read("list the layers in", |connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT diff, parent, tar_size, content_size, chain FROM layers")?;
+            let rows =
+                statement.query_map([], |row| from_row(row, ChainId(parsed::<Hex>(row, 4)?.0)))?;
+            Ok(rows.collect::<rusqlite::Result<Vec<LayerRecord>>>()?)
         })
     }
 
@@ -293,6 +299,18 @@ impl Store {
             Ok(stack)
         })
     }
+}
+
+/// The record of `chain` whose first columns are `diff`, `parent`, `tar_size` and
+/// `content_size`.
+fn from_row(row: &Row<'_>, chain: ChainId) -> rusqlite::Result<LayerRecord> {
+    Ok(LayerRecord {
+        chain_id: chain,
+        diff_id: DiffId(parsed::<Hex>(row, 0)?.0),
+        parent: parsed_optional::<Hex>(row, 1)?.map(|hex| ChainId(hex.0)),
+        tar_size: size(row, 2)?,
+        content_size: size(row, 3)?,
+    })
 }
 
 /// A digest as the database holds it.

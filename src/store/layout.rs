@@ -130,6 +130,16 @@ pub(super) fn lock(root: &Path, mode: LockMode) -> Result<OwnedFd> {
     Ok(file.into())
 }
 
+/// The same, exclusively, if nobody holds it; `None` if somebody does.
+///
+/// # Errors
+/// As [`lock`].
+pub(super) fn try_lock(root: &Path) -> Result<Option<OwnedFd>> {
+    let path = root.join(LOCK);
+    let file = fs::open_or_create(&path).map_err(|error| advise(root, error))?;
+    Ok(fs::try_lock(&file, &path)?.then(|| file.into()))
+}
+
 /// Says what to do where the system denies the store.
 pub(super) fn advise(root: &Path, error: Error) -> Error {
     if error.kind() != Kind::Denied || error.hint_text().is_some() {

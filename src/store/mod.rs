@@ -93,7 +93,7 @@ pub use gc::Collected;
 pub use image::{ImageRecord, NewImage, PutImage, parse_time};
 pub use layer::{LayerLocation, LayerRecord, PendingLayer};
 pub use name::random_name;
-pub use remove::{RemoveImage, Removed, RunningContainer};
+pub use remove::{PruneImage, RemoveImage, Removed, RunningContainer};
 pub use snapshot::EphemeralSnapshot;
 pub use spec::SpecText;
 pub use spool::Spool;

@@ -1,6 +1,8 @@
-//! Removal of images by docker's rules of `rmi`: a name goes first; the image
+//! Removal of images by docker's rules of `rmi` and `image prune`: a name goes first; the image
 //! goes with its last name, its layers with the last image or container that
 //! stands on them.
+
+use std::path::Path;
 
 use crate::digest::{ChainId, ImageId};
 use crate::error::{Error, Kind, Result};
@@ -12,8 +14,8 @@ use rusqlite::{Connection, Transaction};
 use super::database::Failure;
 use super::event::{self, Event};
 use super::image::ImageRecord;
-use super::workspace::Item;
-use super::{Store, layer, resolve, tag};
+use super::workspace::{self, Item};
+use super::{Store, image, layer, resolve, tag};
 
 /// What [`Store::remove_image`] is to do.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +37,17 @@ pub struct RunningContainer {
     pub name: String,
     /// The image that it was made from.
     pub image: ImageId,
+}
+
+/// What [`Store::prune_image`] is to do.
+#[derive(Clone, Copy, Debug)]
+pub struct PruneImage<'a> {
+    /// The image.
+    pub image: ImageId,
+    /// Also if it has tags, which go with it.
+    pub tagged: bool,
+    /// As in [`RemoveImage`].
+    pub running: &'a [RunningContainer],
 }
 
 /// What a removal did, in docker's order.
@@ -76,6 +89,59 @@ impl Store {
         self.end_removal(workspace)?;
         Ok(removed)
     }
+
+    /// Removes an image that no container uses, with its names. Nothing, if one
+    /// does by now, if it is gone, or if it has got a tag.
+    ///
+    /// # Errors
+    /// Those of the database; else of what could not be removed: the image is
+    /// gone then.
+    pub fn prune_image(&self, request: &PruneImage<'_>) -> Result<Vec<Removed>> {
+        let workspace = self.begin_removal()?;
+        let removed = self.write("remove an image from", |transaction| {
+            let Some(image) = image::find(transaction, request.image)? else {
+                return Ok(Vec::new());
+            };
+            let users = Users::of(transaction, image.id, request.running)?;
+            if !users.is_none()
+                || (image.has_tag() && !request.tagged)
+                || is_starting(transaction, &image, (&self.tmp(), request.running))?
+            {
+                return Ok(Vec::new());
+            }
+            let mut removed = Vec::new();
+            for name in &image.names {
+                tag::remove(transaction, name, image.id)?;
+                removed.push(Removed::Untagged(name.clone()));
+            }
+            removed.extend(delete(transaction, &image)?);
+            workspace.intend(&unwanted(&image, &removed))?;
+            Ok(removed)
+        })?;
+        self.end_removal(workspace)?;
+        Ok(removed)
+    }
+}
+
+/// Whether a container that is not among `running` stands on `image`: it was
+/// started after those were listed.
+fn is_starting(
+    connection: &Connection,
+    image: &ImageRecord,
+    (tmp, running): (&Path, &[RunningContainer]),
+) -> Result<bool, Failure> {
+    let Some(top) = image.chain() else { return Ok(false) };
+    if !workspace::layers_in_use(tmp)?.contains(&top) {
+        return Ok(false);
+    }
+    // Another image may have the same layers.
+    for container in running {
+        let own = image::find(connection, container.image)?;
+        if own.and_then(|own| own.chain()) == Some(top) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// What is to be looked for on the disk once the rows are gone.
@@ -198,6 +264,10 @@ impl Users {
             }
         }
         Ok(users)
+    }
+
+    fn is_none(&self) -> bool {
+        self.running.is_empty() && self.stopped.is_empty()
     }
 
     fn refuse(&self, force: bool, doing: &str) -> Result<()> {

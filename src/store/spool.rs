@@ -98,7 +98,7 @@ impl Store {
     }
 
     /// The layers that the spools of other living processes name.
-    fn awaited_by_others(&self, own: &Workspace) -> Result<HashSet<ChainId>> {
+    pub(super) fn awaited_by_others(&self, own: &Workspace) -> Result<HashSet<ChainId>> {
         let mut awaited = HashSet::new();
         for folder in workspace::held_with(&self.tmp(), LOADED)? {
             if folder != own.path() {

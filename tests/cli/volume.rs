@@ -172,9 +172,7 @@ for_everyone! {
         room.envbox(&["rm", "second"]).succeeds();
         assert_eq!(names(room).lines().count(), 3);
         assert_eq!(room.envbox(&dangling).succeeds().stdout().lines().count(), 3);
-        let output = room.envbox(&["volume", "prune"]).exits(1).warns("--force");
-        assert_eq!(output.stdout(), "");
-        let pruned = room.envbox(&["volume", "prune", "-f"]).succeeds().stdout();
+        let pruned = room.envbox(&["volume", "prune"]).succeeds().stdout();
         // Twice 13 bytes of the image, of which one file has two names, and 2.
         assert!(pruned.starts_with("Deleted Volumes:\n"), "{pruned}");
         assert!(pruned.ends_with("\nTotal reclaimed space: 15B\n"), "{pruned}");
@@ -271,17 +269,6 @@ for_everyone! {
         room.envbox(&["volume", "export", "none"]).exits(1).warns("no such volume: none");
         room.envbox(&["volume", "create", "memory", "-o", "type=tmpfs"]).succeeds();
         import("memory", "data.tar").exits(1).warns("not in the store");
-    }
-
-    fn a_person_is_asked_before_volumes_go(room) {
-        room.envbox(&["volume", "create", "data"]).succeeds();
-        for (answer, status, left) in [("n", 1, "data\n"), ("y", 0, "")] {
-            let mut terminal = room.terminal(&["volume", "prune", "-a"]);
-            terminal.expect("Remove all volumes that no container uses");
-            terminal.send(answer);
-            assert_eq!(terminal.wait(), status);
-            assert_eq!(names(room), left);
-        }
     }
 
     fn names_do_not_leave_the_store(room) {

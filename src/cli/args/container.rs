@@ -32,8 +32,9 @@ use super::exec::{Exec, Top};
 use super::health::Health;
 use super::image::{Export, InspectFormatFlag};
 use super::isolation::Isolation;
-use super::lifecycle::{Kill, Pause, Prune, Rename, Restart, Rm, Start, Stop, Unpause, Wait};
+use super::lifecycle::{Kill, Pause, Rename, Restart, Rm, Start, Stop, Unpause, Wait};
 use super::logs::Logs;
+use super::prune::ContainerPrune;
 use super::resources::NewResources;
 use super::stats::Stats;
 use super::update::Update;
@@ -60,7 +61,7 @@ pub(in crate::cli) enum ContainerVerb {
     Ls(Ps),
     #[command(visible_alias = "remove")]
     Rm(Rm),
-    Prune(Prune),
+    Prune(ContainerPrune),
     Inspect(ContainerInspect),
     Logs(Logs),
     Export(Export),

@@ -1,14 +1,11 @@
-//! The `--filter` of `ps` and `container prune`: `KEY=VALUE`, by docker's keys.
-
-use jiff::tz::TimeZone;
+//! The `--filter` of `ps`: `KEY=VALUE`, by docker's keys.
 
 use crate::engine::{ContainerFilter, StatusFilter};
 use crate::error::{Error, Result};
-use crate::fs::Timestamp;
 use crate::monitor::HealthStatus;
 use crate::runtime::spec::NetworkNamespace;
 
-use super::{filter, until};
+use super::filter;
 
 /// Parses one filter of `ps`.
 ///
@@ -36,26 +33,6 @@ pub(super) fn parse_ps_filter(text: &str) -> Result<ContainerFilter> {
             "there is no filter {key:?}, but id, name, label, status, exited, ancestor, before, \
              since, volume, network, health"
         ))),
-    }
-}
-
-/// Parses one filter of `container prune`; a time span counts back from now.
-///
-/// # Errors
-/// `Invalid`, with the keys that there are.
-pub(super) fn parse_prune_filter(text: &str) -> Result<ContainerFilter> {
-    let (key, value) = filter::split(text, "until=24h")?;
-    let value = value.trim();
-    match key.trim().to_ascii_lowercase().as_str() {
-        "until" => {
-            until::parse(value, Timestamp::now(), &TimeZone::system()).map(ContainerFilter::Until)
-        }
-        "label" => Ok(label(value)),
-        "label!" => {
-            let (key, value) = filter::label(value);
-            Ok(ContainerFilter::NoLabel(key, value))
-        }
-        _ => Err(Error::invalid(format!("there is no filter {key:?}, but until, label, label!"))),
     }
 }
 
@@ -130,9 +107,5 @@ mod tests {
         {
             assert!(parse_ps_filter(text).is_err(), "{text}");
         }
-        let none = ContainerFilter::NoLabel("a".into(), None);
-        assert_eq!(parse_prune_filter("label!=a").unwrap(), none);
-        assert!(parse_prune_filter("until=1h").is_ok());
-        assert!(parse_prune_filter("status=exited").is_err());
     }
 }

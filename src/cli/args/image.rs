@@ -14,6 +14,7 @@ use super::excludes::Excludes;
 use super::image_filter::parse_filter;
 use super::import::Import;
 use super::load::Load;
+use super::prune::ImagePrune;
 
 /// `envbox image VERB`: docker's grouped spelling of the same verbs.
 #[derive(Debug, Subcommand)]
@@ -24,6 +25,7 @@ pub(in crate::cli) enum ImageVerb {
     Tag(Tag),
     #[command(visible_alias = "remove")]
     Rm(RemoveImages),
+    Prune(ImagePrune),
     Save(Save),
     History(History),
     Load(Load),

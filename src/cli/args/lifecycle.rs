@@ -2,12 +2,10 @@
 
 use clap::Args;
 
-use crate::engine::ContainerFilter;
 use crate::engine::options::signal::Signal;
 use crate::id::ContainerName;
 
 use super::attach::ClientFlags;
-use super::container_filter::parse_prune_filter;
 
 /// Start containers
 ///
@@ -125,16 +123,4 @@ pub(in crate::cli) struct Rm {
     /// Remove the volumes that were made for them alone, without a name, too
     #[arg(short, long)]
     pub volumes: bool,
-}
-
-/// Remove all containers that do not run
-#[derive(Args, Debug)]
-pub(in crate::cli) struct Prune {
-    /// Do not ask
-    #[arg(short, long)]
-    pub force: bool,
-    /// Only containers of which this is true: until=TIME, label=NAME[=VALUE],
-    /// label!=NAME[=VALUE]
-    #[arg(long, value_name = "FILTER", value_parser = parse_prune_filter)]
-    pub filter: Vec<ContainerFilter>,
 }

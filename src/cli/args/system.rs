@@ -5,11 +5,15 @@ use clap::{Args, Subcommand};
 
 use crate::store::Driver;
 
+use super::disk_usage::DiskUsage;
 use super::events::Events;
+use super::prune::SystemPrune;
 
 /// `envbox system VERB`.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum SystemVerb {
+    Df(DiskUsage),
+    Prune(SystemPrune),
     Events(Events),
     Boot(Boot),
     Shutdown(Shutdown),

@@ -20,7 +20,8 @@ const NOT_AVAILABLE: &str = "N/A";
 const FIELDS: [&str; 5] = ["Repository", "Tag", "ID", "CreatedSince", "Size"];
 const FIELDS_WITH_DIGESTS: [&str; 6] =
     ["Repository", "Tag", "Digest", "ID", "CreatedSince", "Size"];
-const HEADERS: [(&str, &str); 11] = [
+/// docker's headers.
+pub(super) const HEADERS: [(&str, &str); 11] = [
     ("ID", "IMAGE ID"),
     ("Repository", "REPOSITORY"),
     ("Tag", "TAG"),
@@ -60,13 +61,16 @@ pub(in crate::cli) fn run(engine: &Engine, images: Images) -> Result<i32> {
     Ok(exit::data(&images.format.render(&rows, columns)?))
 }
 
-struct Clock {
-    now: i64,
-    zone: TimeZone,
+/// What time it is, and where.
+pub(super) struct Clock {
+    /// Seconds since 1970.
+    pub now: i64,
+    /// The caller's.
+    pub zone: TimeZone,
 }
 
 /// What the rows of an image have in common, by docker's names of fields.
-fn shared_fields(image: &ImageRecord, whole_ids: bool, clock: &Clock) -> Value {
+pub(super) fn shared_fields(image: &ImageRecord, whole_ids: bool, clock: &Clock) -> Value {
     let id = image.id.to_string();
     let not_available = || NOT_AVAILABLE.to_owned();
     let since = image.created.map_or_else(not_available, |time| ago(time.seconds, clock.now));
@@ -86,7 +90,7 @@ fn shared_fields(image: &ImageRecord, whole_ids: bool, clock: &Clock) -> Value {
 }
 
 /// Repository and tag of each row.
-fn names(image: &ImageRecord) -> Vec<(String, String)> {
+pub(super) fn names(image: &ImageRecord) -> Vec<(String, String)> {
     // The digest of a name is shown only where its repository has no tag.
     let has_tag = |repository: &str| {
         let mut names = image.names.iter();

@@ -1,30 +1,50 @@
-//! `envbox container prune`.
+//! `envbox container prune`, and what all prunes have in common: docker's
+//! question, and docker's report.
 
-use crate::cli::args::lifecycle::Prune;
-use crate::cli::output::human_size;
+use crate::cli::args::prune::ContainerPrune;
+use crate::cli::output::human_sum;
 use crate::cli::{exit, prompt};
-use crate::engine::Engine;
+use crate::engine::{ContainerFilter, Engine, PrunedContainers};
 use crate::error::{Error, Result};
 
 /// Asks, removes, and prints what was removed.
-pub(in crate::cli) fn run(engine: &Engine, prune: &Prune) -> Result<i32> {
-    let question = "This will remove all stopped containers. Continue?";
+pub(in crate::cli) fn run(engine: &Engine, prune: &ContainerPrune) -> Result<i32> {
     if !prune.force {
-        if !prompt::can_ask() {
-            return Err(Error::invalid("nobody is there to be asked")
-                .hint("remove without a question: envbox container prune -f"));
-        }
-        if !prompt::confirm(question, false)? {
-            return Ok(0);
-        }
+        confirm("container prune", "This will remove all stopped containers.")?;
     }
-    let (removed, bytes) = engine.prune_containers(&prune.filter)?;
-    let mut text = String::new();
-    if !removed.is_empty() {
-        text.push_str("Deleted Containers:\n");
-        text.extend(removed.iter().map(|id| format!("{id}\n")));
-        text.push('\n');
+    let filters: Vec<ContainerFilter> = prune.filter.iter().map(ContainerFilter::from).collect();
+    let pruned = engine.prune_containers(&filters)?;
+    Ok(exit::data(&(containers(&pruned) + &total(pruned.reclaimed))))
+}
+
+/// Asks whether `warning` is to come true. Where nobody can be asked it is what
+/// was meant.
+///
+/// # Errors
+/// `Invalid` if it is not wanted: docker's words, with `verb`.
+pub(super) fn confirm(verb: &str, warning: &str) -> Result<()> {
+    if !prompt::can_ask() {
+        return Ok(());
     }
-    text.push_str(&format!("Total reclaimed space: {}\n", human_size(bytes)));
-    Ok(exit::data(&text))
+    exit::say(&format!("WARNING! {warning}"));
+    if prompt::confirm("Are you sure you want to continue?", false)? {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("{verb} has been cancelled")))
+}
+
+/// What was removed of a kind, a line each; nothing if nothing was.
+pub(super) fn section(title: &str, lines: impl IntoIterator<Item = String>) -> String {
+    let lines: String = lines.into_iter().map(|line| line + "\n").collect();
+    if lines.is_empty() { lines } else { format!("{title}:\n{lines}\n") }
+}
+
+/// The containers that were removed.
+pub(super) fn containers(pruned: &PrunedContainers) -> String {
+    section("Deleted Containers", pruned.ids.iter().map(ToString::to_string))
+}
+
+/// The last line.
+pub(super) fn total(bytes: u64) -> String {
+    format!("Total reclaimed space: {}\n", human_sum(bytes))
 }

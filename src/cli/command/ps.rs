@@ -27,7 +27,8 @@ const FIELDS: &[&str] = &["ID", "Image", "Command", "RunningFor", "Status", "Por
 const FIELDS_AND_SIZE: &[&str] =
     &["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names", "Size"];
 
-const HEADERS: &[(&str, &str)] = &[
+/// docker's headers.
+pub(super) const HEADERS: &[(&str, &str)] = &[
     ("ID", "CONTAINER ID"),
     ("Command", "COMMAND"),
     ("CreatedAt", "CREATED AT"),
@@ -41,18 +42,22 @@ const COMMAND_WIDTH: usize = 20;
 /// And the name of what is mounted here.
 const MOUNT_WIDTH: usize = 15;
 
-struct Clock {
-    now: i64,
+/// What time it is, and where.
+pub(super) struct Clock {
+    /// Seconds since 1970.
+    pub now: i64,
     /// None where no format can ask for the time of day: what zones there are
     /// takes time to find out.
-    zone: Option<TimeZone>,
+    pub zone: Option<TimeZone>,
 }
 
 /// What a row tells beside the container itself.
 #[derive(Default)]
-struct Details {
-    resources: ContainerResources,
-    size: Option<ContainerSize>,
+pub(super) struct Details {
+    /// What it has beside its files.
+    pub resources: ContainerResources,
+    /// Of its files.
+    pub size: Option<ContainerSize>,
 }
 
 /// Lists containers, the newest first.
@@ -115,7 +120,8 @@ fn shown_id(container: &ContainerSummary, whole: bool) -> &str {
     if whole { container.id.as_str() } else { short_id(container.id.as_str()) }
 }
 
-fn row(
+/// By docker's names of fields.
+pub(super) fn row(
     container: &ContainerSummary,
     clock: &Clock,
     (details, whole): (&Details, bool),

@@ -37,7 +37,8 @@ fn line(removed: &Removed) -> String {
     }
 }
 
-fn with_tag(name: &ImageRef) -> String {
+/// The name with its tag, also where that is the default.
+pub(super) fn with_tag(name: &ImageRef) -> String {
     match (name.tag(), name.digest()) {
         (None, None) => format!("{name}:{DEFAULT_TAG}"),
         _ => name.to_string(),

@@ -7,10 +7,10 @@ use crate::error::Result;
 use crate::id::ContainerName;
 use crate::store::Driver;
 
-use super::events;
+use super::{events, system_df, system_prune};
 
 /// Does what the verb says.
-pub(in crate::cli) fn run(engine: &Engine, verb: &SystemVerb) -> Result<i32> {
+pub(in crate::cli) fn run(engine: &Engine, verb: SystemVerb) -> Result<i32> {
     let mut status = 0;
     let mut report = |name: &ContainerName, result: Result<()>| match result {
         Ok(()) => status = status.max(exit::data(&format!("{name}\n"))),
@@ -20,7 +20,9 @@ pub(in crate::cli) fn run(engine: &Engine, verb: &SystemVerb) -> Result<i32> {
         }
     };
     match verb {
-        SystemVerb::Events(arguments) => return events::run(engine, arguments),
+        SystemVerb::Df(arguments) => return system_df::run(engine, &arguments),
+        SystemVerb::Prune(arguments) => return system_prune::run(engine, arguments),
+        SystemVerb::Events(arguments) => return events::run(engine, &arguments),
         SystemVerb::Boot(_) => engine.boot(&mut report)?,
         SystemVerb::Shutdown(_) => engine.shut_down(&mut report)?,
         SystemVerb::Migrate(migrate) => return self::migrate(engine, migrate.driver),

@@ -6,23 +6,25 @@ use serde_json::{Value, json};
 
 use crate::cli::args::volume::{VolumeCreate, VolumeLs, VolumePrune, VolumeRm, VolumeVerb, map};
 use crate::cli::exit;
-use crate::cli::output::{human_size, rfc3339};
-use crate::cli::prompt;
+use crate::cli::output::rfc3339;
 use crate::cli::template::{Columns, Format, InspectFormat};
-use crate::engine::{Engine, PruneScope, VolumeDetails, VolumeRequest};
+use crate::engine::{Engine, PruneScope, PrunedVolumes, VolumeDetails, VolumeRequest};
 use crate::error::{Error, Kind, Result};
 use crate::id::VolumeName;
 use crate::image::Report;
 
 use super::export::tar_output;
+use super::prune::{confirm, section, total};
 
 const DRIVER: &str = "local";
 const SCOPE: &str = "local";
 /// What docker says where it has not counted.
 const NOT_AVAILABLE: &str = "N/A";
 
-const COLUMNS: Columns<'_> =
-    Columns { fields: &["Driver", "Name"], headers: &[("Name", "VOLUME NAME")] };
+/// docker's headers.
+pub(super) const HEADERS: &[(&str, &str)] = &[("Name", "VOLUME NAME")];
+
+const COLUMNS: Columns<'_> = Columns { fields: &["Driver", "Name"], headers: HEADERS };
 
 /// Does what the verb says.
 pub(in crate::cli) fn run(engine: &Engine, verb: VolumeVerb) -> Result<i32> {
@@ -77,7 +79,7 @@ fn list(engine: &Engine, list: &VolumeLs) -> Result<i32> {
 }
 
 /// By docker's names of fields.
-fn row(volume: &VolumeDetails) -> Value {
+pub(super) fn row(volume: &VolumeDetails) -> Value {
     let label = |(key, value): (&String, &String)| format!("{key}={value}");
     let labels: Vec<String> = volume.record.labels.iter().map(label).collect();
     json!({
@@ -147,26 +149,18 @@ fn remove(engine: &Engine, rm: &VolumeRm) -> Result<i32> {
 }
 
 fn prune(engine: &Engine, prune: &VolumePrune) -> Result<i32> {
-    if !prune.force && !is_wanted(prune.all)? {
-        return Err(Error::invalid("volume prune has been cancelled"));
+    if !prune.force {
+        let which = if prune.all { "all local" } else { "anonymous local" };
+        let warning =
+            format!("This will remove {which} volumes not used by at least one container.");
+        confirm("volume prune", &warning)?;
     }
     let scope = if prune.all { PruneScope::All } else { PruneScope::Anonymous };
     let pruned = engine.prune_volumes(scope, &prune.filter)?;
-    let mut text = String::new();
-    if !pruned.names.is_empty() {
-        text.push_str("Deleted Volumes:\n");
-        text.extend(pruned.names.iter().map(|name| format!("{name}\n")));
-        text.push('\n');
-    }
-    text.push_str(&format!("Total reclaimed space: {}\n", human_size(pruned.reclaimed)));
-    Ok(exit::data(&text))
+    Ok(exit::data(&(pruned_volumes(&pruned) + &total(pruned.reclaimed))))
 }
 
-fn is_wanted(all: bool) -> Result<bool> {
-    if !prompt::can_ask() {
-        return Err(Error::invalid("nobody can be asked whether to remove volumes")
-            .hint("use --force where stdin is no terminal"));
-    }
-    let what = if all { "all volumes" } else { "all anonymous volumes" };
-    prompt::confirm(&format!("Remove {what} that no container uses, with their files?"), false)
+/// The volumes that were removed.
+pub(super) fn pruned_volumes(pruned: &PrunedVolumes) -> String {
+    section("Deleted Volumes", pruned.names.iter().map(ToString::to_string))
 }

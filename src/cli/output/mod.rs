@@ -7,7 +7,7 @@ mod table;
 mod time;
 
 pub(in crate::cli) use size::significant;
-pub use size::{binary_size, human_size};
+pub use size::{binary_size, human_size, human_sum};
 pub use table::{Table, align, ellipsis};
 pub use time::{ago, created_at, event_time, human_duration, rfc3339};
 

@@ -10,6 +10,12 @@ pub fn human_size(bytes: u64) -> String {
     scaled(bytes, 1000.0, (&DECIMAL, 3))
 }
 
+/// Bytes in powers of 1000 with four digits: `204.1MB` (go-units' `HumanSize`);
+/// docker shows sums so.
+pub fn human_sum(bytes: u64) -> String {
+    scaled(bytes, 1000.0, (&DECIMAL, 4))
+}
+
 /// Bytes in powers of 1024 with four digits: `1.5MiB`, `512KiB`, `7.637GiB`
 /// (go-units' `BytesSize`); docker shows memory so.
 pub fn binary_size(bytes: u64) -> String {
@@ -79,6 +85,15 @@ mod tests {
             (u64::MAX, "18.4EB"),
         ] {
             assert_eq!(human_size(bytes), text, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn sums_have_a_digit_more() {
+        for (bytes, text) in
+            [(0, "0B"), (999, "999B"), (12_345, "12.35kB"), (204_123_456, "204.1MB")]
+        {
+            assert_eq!(human_sum(bytes), text, "{bytes}");
         }
     }
 

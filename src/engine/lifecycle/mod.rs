@@ -40,7 +40,7 @@ pub(super) use create::new_id;
 pub use create::{Launched, LifecycleOptions};
 pub use filter::{ContainerFilter, StatusFilter};
 pub use label::Label;
-pub use remove::RemoveRunning;
+pub use remove::{PrunedContainers, RemoveRunning};
 pub use resources::ContainerResources;
 pub use start::{Attach, StartedContainer};
 pub use stop::StopOptions;

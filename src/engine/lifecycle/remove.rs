@@ -19,6 +19,15 @@ pub enum RemoveRunning {
     Kill,
 }
 
+/// What [`Engine::prune_containers`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PrunedContainers {
+    /// What was removed.
+    pub ids: Vec<ContainerId>,
+    /// What they had written, in bytes.
+    pub reclaimed: u64,
+}
+
 impl Engine {
     /// Removes the container `name` (a name, an ID or the beginning of one).
     ///
@@ -78,16 +87,16 @@ impl Engine {
         claim.remove().and(removed)
     }
 
-    /// Removes every container that does not run and for which `filters` hold:
-    /// their IDs, and the bytes that are free now.
+    /// Removes every container that does not run and for which `filters` hold.
+    /// One that somebody starts meanwhile is left.
     ///
     /// # Errors
-    /// Those of the lists; one that somebody starts meanwhile is left.
-    pub fn prune_containers(&self, filters: &[ContainerFilter]) -> Result<(Vec<ContainerId>, u64)> {
+    /// Those of the lists and of the store.
+    pub fn prune_containers(&self, filters: &[ContainerFilter]) -> Result<PrunedContainers> {
         self.host()?;
         let mut all = self.containers()?;
         self.filter_containers(&mut all, filters)?;
-        let (mut removed, mut bytes) = (Vec::new(), 0);
+        let mut pruned = PrunedContainers::default();
         let ended = |found: &&ContainerSummary| !found.status.is_up();
         for found in all.iter().filter(ended) {
             let store = self.store()?;
@@ -95,14 +104,15 @@ impl Engine {
             let size = self.written(store, &record).unwrap_or(0);
             match self.remove_record(&record, OwnVolumes::Kept) {
                 Ok(()) => {
-                    removed.push(record.id);
-                    bytes += size;
+                    pruned.ids.push(record.id);
+                    pruned.reclaimed += size;
                 }
                 Err(error) if matches!(error.kind(), Kind::InUse | Kind::NotFound) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok((removed, bytes))
+        self.note_prune("container", pruned.reclaimed);
+        Ok(pruned)
     }
 
     /// Gives the container `name` another name.

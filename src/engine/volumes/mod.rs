@@ -16,11 +16,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::error::{Error, Kind, Result};
-use crate::fs::Timestamp;
+use crate::fs::{self, Timestamp};
 use crate::id::VolumeName;
 use crate::store::{Store, VolumeRecord, VolumeUser};
 
-use super::{Engine, usage};
+use super::Engine;
 
 pub use inherit::VolumesFrom;
 pub use point::{MountOrigin, MountPoint};
@@ -178,7 +178,7 @@ impl Engine {
             if !in_scope || used || !matches(filters, &volume, &users) {
                 continue;
             }
-            let size = usage::of_tree(&store.volume_data(&volume.name))?;
+            let size = fs::tree_size(&store.volume_data(&volume.name))?;
             match store.remove_volume(&volume.name) {
                 Ok(()) => {
                     pruned.reclaimed += size;
@@ -188,6 +188,7 @@ impl Engine {
                 Err(error) => return Err(error),
             }
         }
+        self.note_prune("volume", pruned.reclaimed);
         Ok(pruned)
     }
 }

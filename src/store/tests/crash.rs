@@ -95,7 +95,7 @@ fn a_killed_process_leaves_nothing_and_a_living_one_is_left_alone() {
     room.store.close_database();
     child.kill().unwrap();
     child.wait().unwrap();
-    let mut store = room.reopen();
+    let store = room.reopen();
     assert_eq!(room.names_in("tmp"), [""; 0]);
     store.collect().unwrap();
     room.check();
@@ -113,7 +113,7 @@ fn whenever_it_is_killed_the_store_is_whole() {
         child.wait().unwrap();
         room.check();
         // What the killed one had finished may be there: away with it.
-        let mut store = room.reopen();
+        let store = room.reopen();
         for record in store.containers().unwrap() {
             store.remove_container(&record.id).unwrap();
         }

@@ -155,7 +155,7 @@ fn a_foreign_directory_is_a_lower_one_unless_the_store_is_in_it() {
 
 #[test]
 fn a_collection_takes_what_nothing_stands_on() {
-    let mut room = Room::new();
+    let room = Room::new();
     let image = import(&room.store, "kept", Some("kept"));
     let low = add_layer(&room.store, None, "low").unwrap();
     add_layer(&room.store, Some(low), "high").unwrap();
@@ -163,7 +163,10 @@ fn a_collection_takes_what_nothing_stands_on() {
     let stray = room.paths().root.join("containers").join(Digest::of(b"c").encoded());
     fs::create_dir(&stray, 0o700).unwrap();
     let collected = room.store.collect().unwrap();
-    assert_eq!(collected, Collected { layers: 2, containers: 1, blobs: 1 });
+    let [layers, containers, blobs] =
+        [collected.layers.len(), collected.containers.len(), collected.blobs.len()];
+    // The files are `low`, `high` and the blob's one byte.
+    assert_eq!((layers, containers, blobs, collected.reclaimed), (2, 1, 1, 8));
     assert_eq!(room.store.images().unwrap()[0].id, image.id);
     assert_eq!(room.store.collect().unwrap(), Collected::default());
     room.check();
@@ -171,18 +174,51 @@ fn a_collection_takes_what_nothing_stands_on() {
 
 #[test]
 fn the_layers_of_a_living_snapshot_outlast_image_and_collection() {
-    let mut room = Room::new();
+    let room = Room::new();
     import(&room.store, "a", Some("a"));
     let chain = room.store.resolve("a").unwrap().chain();
     let snapshot = room.store.prepare(chain).unwrap();
     let request = RemoveImage { image: "a", force: false, running: &[] };
     room.store.remove_image(&request).unwrap();
     assert_eq!(room.names_in("layers").len(), 1);
-    assert_eq!(room.store.collect().unwrap().layers, 0);
+    assert_eq!(room.store.collect().unwrap().layers, []);
     // Meanwhile the same tree comes back: the one in use stays in place.
     import(&room.store, "a", Some("a"));
     room.store.remove_image(&request).unwrap();
     drop(snapshot);
-    assert_eq!(room.store.collect().unwrap().layers, 1);
+    assert_eq!(room.store.collect().unwrap().layers, [chain.unwrap()]);
+    room.check();
+}
+
+#[test]
+fn a_collection_does_not_wait_for_ever_and_takes_nothing_then() {
+    let room = Room::new();
+    let importing = room.reopen();
+    let layer = add_layer(&importing, None, "on its way").unwrap();
+    room.store.close_database();
+    let patience = std::time::Duration::from_millis(30);
+    let error = room.store.collect_within(patience).unwrap_err();
+    assert_eq!(error.kind(), Kind::Unavailable);
+    assert!(error.hint_text().is_some());
+    add_image(&importing, "late", &[layer], Some("late")).unwrap();
+    importing.close_database();
+    assert_eq!(room.store.collect().unwrap(), Collected::default());
+    room.check();
+}
+
+#[test]
+fn a_layer_whose_image_is_on_its_way_outlasts_a_collection() {
+    let room = Room::new();
+    let loading = room.reopen();
+    let mut spool = loading.begin_spool().unwrap();
+    let record = layer_record(None, "low");
+    let pending = loading.begin_layer(Driver::Overlay).unwrap();
+    fs::write_volatile(&pending.location().folder.join("tree/file"), b"low").unwrap();
+    spool.commit(pending, record).unwrap();
+    // As `commit` does while its container is being stopped.
+    loading.close_database();
+    assert_eq!(room.store.collect().unwrap(), Collected::default());
+    add_image(&loading, "a", &[record.chain_id], Some("a")).unwrap();
+    loading.end_spool(spool).unwrap();
     room.check();
 }

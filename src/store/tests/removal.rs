@@ -138,3 +138,61 @@ fn shared_layers_go_with_their_last_image() {
     assert_eq!(remove(&room, "top", false).unwrap(), expected);
     room.check();
 }
+
+fn prune(room: &Room, image: crate::digest::ImageId, tagged: bool) -> usize {
+    prune_while(room, image, tagged, &[])
+}
+
+fn prune_while(
+    room: &Room,
+    image: crate::digest::ImageId,
+    tagged: bool,
+    running: &[RunningContainer],
+) -> usize {
+    room.store.prune_image(&PruneImage { image, tagged, running }).unwrap().len()
+}
+
+#[test]
+fn only_images_that_nobody_uses_are_pruned() {
+    let room = Room::new();
+    let named = import(&room.store, "a", Some("a")).id;
+    let nameless = import(&room.store, "b", None).id;
+    let image = room.store.image(nameless).unwrap().unwrap();
+    let record = container("kept", &image);
+    room.store.put_container(&record).unwrap();
+    assert_eq!((prune(&room, named, false), prune(&room, nameless, true)), (0, 0));
+    room.store.remove_container(&record.id).unwrap();
+    let running = [RunningContainer { id: record.id, name: "one".into(), image: nameless }];
+    assert_eq!(prune_while(&room, nameless, false, &running), 0);
+    // The image with its layer; then a name more.
+    assert_eq!((prune(&room, nameless, false), prune(&room, nameless, false)), (2, 0));
+    assert_eq!(prune(&room, named, true), 3);
+    room.check();
+}
+
+#[test]
+fn an_image_known_by_digest_alone_is_pruned_as_one_without_a_tag() {
+    let room = Room::new();
+    let digest = format!("a@{}", Digest::of(b"manifest"));
+    let pulled = import(&room.store, "a", Some(&digest)).id;
+    assert_eq!(prune(&room, pulled, false), 3);
+    room.check();
+}
+
+#[test]
+fn an_image_on_which_a_container_was_started_meanwhile_is_not_pruned() {
+    let room = Room::new();
+    let chain = add_layer(&room.store, None, "shared").unwrap();
+    let one = add_image(&room.store, "one", &[chain], None).unwrap().id;
+    let two = add_image(&room.store, "two", &[chain], None).unwrap().id;
+    let snapshot = room.store.prepare(Some(chain)).unwrap();
+    assert_eq!((prune(&room, one, false), prune(&room, two, false)), (0, 0));
+    // Once it is known whose it is, the other one may go.
+    let id = crate::id::ContainerId::from_random([1; 32]);
+    let running = [RunningContainer { id, name: "one".into(), image: one }];
+    assert_eq!(prune_while(&room, one, false, &running), 0);
+    assert_eq!(prune_while(&room, two, false, &running), 1);
+    drop(snapshot);
+    assert_eq!(prune(&room, one, false), 2);
+    room.check();
+}

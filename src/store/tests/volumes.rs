@@ -254,7 +254,7 @@ fn a_volume_whose_row_was_lost_is_taken_up_again() {
     room.store.write("test", forget).unwrap();
     // A collection waits for whoever holds the lock.
     room.store.close_database();
-    let mut store = room.reopen();
+    let store = room.reopen();
     store.collect().unwrap();
     let fresh = VolumeRecord { labels: BTreeMap::new(), ..volume("data") };
     assert_eq!(store.ensure_volume(&fresh).unwrap(), record);
