@@ -78,7 +78,7 @@ pub use logs::ContainerLogs;
 pub use profiles::ProfileSummary;
 pub use request::{ContainerOptions, ContainerRequest, Terminal};
 pub use run::RunRequest;
-pub use save::SaveTarget;
+pub use save::{SaveRequest, SaveTarget};
 pub use settings::Settings;
 pub use shell::ShellRequest;
 pub use stats::{ContainerUse, Measured};
