@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::digest::{ChainId, DiffId};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::fs::{self, Dir, FileKind};
 use crate::image::{
     self, Compression, Counters, LayerTarget, LayoutContent, LayoutForm, LayoutImage, LayoutName,
@@ -124,7 +124,8 @@ impl Engine {
             let layer = layer.ok_or_else(|| Error::not_found(format!("no layer {diff_id}")))?;
             image::rewrite_layer(layer, &mut Watched { output, watch })
         };
-        match target {
+        let shown = target.shown();
+        let written = match target {
             SaveTarget::Layout(folder) => {
                 let folder = self.settings.absolute(folder);
                 refuse_link(&folder)?;
@@ -135,6 +136,19 @@ impl Engine {
                 let content = LayoutContent { images, form, packing };
                 image::write_layout_archive(output, &content, &mut layer)
             }),
+        };
+        written.context(|| format!("cannot save to {shown}"))
+    }
+}
+
+impl SaveTarget<'_> {
+    /// As an error names it.
+    fn shown(&self) -> String {
+        match self {
+            Self::Layout(path) | Self::Archive(TarOutput::File(path), _) => {
+                path.display().to_string()
+            }
+            Self::Archive(TarOutput::Stream(_), _) => "stdout".to_owned(),
         }
     }
 }
@@ -212,9 +226,8 @@ fn select(store: &Store, text: &str, selected: &mut Vec<Selected>) -> Result<()>
     if let Some(repository) = name.as_ref().filter(|name| is_bare(name)) {
         let mut found = false;
         for record in store.images()? {
-            let of_repository = |known: &&ImageRef| {
-                known.tag().is_some() && known.full_repository() == repository.full_repository()
-            };
+            let of_repository =
+                |known: &&ImageRef| known.full_repository() == repository.full_repository();
             for name in record.names.iter().filter(of_repository) {
                 add(&record, Some(name), selected);
                 found = true;
@@ -227,12 +240,12 @@ fn select(store: &Store, text: &str, selected: &mut Vec<Selected>) -> Result<()>
     let record = store.resolve(text)?;
     // `sha256:0123` is a name, too, but not of this image.
     let is_it = |known: &&ImageRef| name.as_ref().is_some_and(|name| name == *known);
-    let name = record.names.iter().find(is_it).filter(|name| name.tag().is_some());
-    add(&record, name, selected);
+    add(&record, record.names.iter().find(is_it), selected);
     Ok(())
 }
 
-/// Adds an image, or a name of one, once.
+/// Adds an image, and its name, once. A digest is no name of an archive: docker
+/// saves such an image without one.
 fn add(record: &ImageRecord, name: Option<&ImageRef>, selected: &mut Vec<Selected>) {
     let index = selected.iter().position(|known| known.record.id == record.id);
     let index = index.unwrap_or_else(|| {
@@ -240,7 +253,8 @@ fn add(record: &ImageRecord, name: Option<&ImageRef>, selected: &mut Vec<Selecte
         selected.len() - 1
     });
     let names = &mut selected[index].names;
-    names.extend(name.filter(|name| !names.contains(name)).cloned());
+    let is_new = |name: &&ImageRef| name.tag().is_some() && !names.contains(name);
+    names.extend(name.filter(is_new).cloned());
 }
 
 fn is_bare(name: &ImageRef) -> bool {

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::Scope;
+use std::thread::{Builder, Scope};
 
 use flate2::{Compress, Crc, FlushCompress, Status};
 
@@ -74,7 +74,7 @@ impl Compression {
 /// with it.
 ///
 /// # Errors
-/// Those of `produce` and of `output`.
+/// Those of `produce`, of `output`, and of starting threads.
 pub(super) fn pack<T>(
     compression: Compression,
     output: &mut dyn Write,
@@ -82,7 +82,8 @@ pub(super) fn pack<T>(
 ) -> Result<(T, Digest, u64)> {
     let count = std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS);
     std::thread::scope(|scope| {
-        let workers = (0..count).map(|_| Worker::start(scope, compression)).collect();
+        let workers = (0..count).map(|_| Worker::start(scope, compression));
+        let workers = workers.collect::<Result<Vec<_>>>()?;
         let mut packer = Packer {
             compression,
             workers,
@@ -120,11 +121,14 @@ struct Worker<'scope> {
 }
 
 impl<'scope> Worker<'scope> {
-    fn start(scope: &'scope Scope<'scope, '_>, compression: Compression) -> Self {
+    fn start(scope: &'scope Scope<'scope, '_>, compression: Compression) -> Result<Self> {
         let (jobs, queue) = sync_channel(DEPTH);
         let (done, results) = sync_channel(DEPTH);
-        let thread = scope.spawn(move || work(compression, &queue, &done));
-        Self { jobs, results, thread }
+        let thread =
+            Builder::new()
+                .spawn_scoped(scope, move || work(compression, &queue, &done))
+                .map_err(|error| Error::io_named("cannot start a thread that compresses", error))?;
+        Ok(Self { jobs, results, thread })
     }
 
     /// Waits for the end of the thread itself: who forks afterwards is alone.
