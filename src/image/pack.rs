@@ -15,8 +15,6 @@ use flate2::{Compress, Crc, FlushCompress, Status};
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Result};
 
-/// The threads; more would need more memory than envbox takes for one work.
-const WORKERS: usize = 4;
 /// How many blocks wait for or at one thread.
 const DEPTH: usize = 2;
 
@@ -54,6 +52,15 @@ impl Compression {
         }
     }
 
+    /// The most threads: more would need more memory than envbox takes for one
+    /// work, 64 MiB with all that is around them.
+    fn workers(self) -> usize {
+        match self {
+            Self::Gzip => 6,
+            Self::Zstd => 3,
+        }
+    }
+
     fn block(self) -> usize {
         match self {
             Self::Gzip => GZIP_BLOCK,
@@ -80,7 +87,8 @@ pub(super) fn pack<T>(
     output: &mut dyn Write,
     produce: impl FnOnce(&mut dyn Write) -> Result<T>,
 ) -> Result<(T, Digest, u64)> {
-    let count = std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS);
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    let count = count.min(compression.workers());
     std::thread::scope(|scope| {
         let workers = (0..count).map(|_| Worker::start(scope, compression));
         let workers = workers.collect::<Result<Vec<_>>>()?;
