@@ -6,6 +6,7 @@ mod args;
 mod command;
 mod environment;
 mod exit;
+mod interrupt;
 pub mod output;
 mod progress;
 mod prompt;

@@ -83,7 +83,7 @@ pub use profiles::ProfileSummary;
 pub use prune::{ImageScope, PruneFilter, Pruned, PrunedImages, SystemPrune};
 pub use request::{ContainerOptions, ContainerRequest, Terminal};
 pub use run::RunRequest;
-pub use save::SaveTarget;
+pub use save::{SaveRequest, SaveTarget};
 pub use settings::Settings;
 pub use shell::ShellRequest;
 pub use stats::{ContainerUse, Measured};

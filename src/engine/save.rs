@@ -1,110 +1,205 @@
-//! `envbox save`: images in OCI's image layout. The store keeps
-//! no tar of a layer: it is written again from the tree, and
+//! `envbox save`: images as an archive of docker's or in OCI's image layout. The
+//! store keeps no tar of a layer: it is written again from the tree, and
 //! believed by its digest.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::digest::{ChainId, DiffId};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::fs::{self, Dir, FileKind};
-use crate::image::{self, LayerTarget, LayoutImage};
+use crate::image::{
+    self, Compression, Counters, LayerTarget, LayoutContent, LayoutForm, LayoutImage, LayoutName,
+    Packing,
+};
 use crate::oci::ImageConfig;
 use crate::reference::ImageRef;
 use crate::store::{EphemeralSnapshot, ImageRecord, LayerLocation, Store};
 
+use super::import::ImportStart;
 use super::{Engine, TarOutput};
+
+/// What is to be saved, and how.
+#[derive(Clone, Copy)]
+pub struct SaveRequest<'a> {
+    /// Names, IDs or beginnings of IDs.
+    pub images: &'a [String],
+    /// How layers are compressed; they are not if this is none.
+    pub compression: Option<Compression>,
+    /// Asked again and again: true ends the work with an error.
+    pub is_cancelled: &'a dyn Fn() -> bool,
+}
 
 /// What saved images become.
 pub enum SaveTarget<'a> {
     /// A directory in OCI's image layout, which must not exist or be empty.
     Layout(&'a Path),
-    /// A tar of such a directory.
-    Archive(TarOutput<'a>),
+    /// A tar of such a directory, for these readers.
+    Archive(TarOutput<'a>, LayoutForm),
 }
 
-/// An image that is to be saved under this name, or under none.
+/// An image that is to be saved under these names, or under none.
 struct Selected {
     record: ImageRecord,
-    name: Option<ImageRef>,
+    names: Vec<ImageRef>,
 }
 
 /// What is written of an image.
-struct Content {
-    reference: Option<String>,
-    full_name: Option<String>,
+struct Content<'a> {
+    names: Vec<LayoutName<'a>>,
     manifest: Vec<u8>,
     config: Vec<u8>,
 }
 
+/// The layers of all images.
+#[derive(Default)]
+struct Layers {
+    targets: HashMap<DiffId, LayerTarget>,
+    /// The sum of their tars, in bytes.
+    size: u64,
+}
+
 impl Engine {
-    /// Saves `images`: names, IDs or beginnings of IDs; a name without a tag
-    /// means every tag of its repository, as in docker. Each is called by its
-    /// tag alone, unless two are the same: then all are by repository and tag.
+    /// Saves images; a name without a tag means every tag of its repository, as
+    /// in docker. In the index each is called by its tag alone, unless two are
+    /// the same: then all are by repository and tag. `began` is called once,
+    /// when the layers are about to be read: from then on threads may start.
     ///
     /// # Errors
     /// `AlreadyExists` if something is where the directory is to be;
     /// `Mismatch` if a layer of the store is damaged; those of
     /// [`Store::resolve`] and [`image::write_layout`].
-    pub fn save(&self, images: &[String], target: SaveTarget<'_>) -> Result<()> {
+    pub fn save(
+        &self,
+        request: &SaveRequest<'_>,
+        target: SaveTarget<'_>,
+        began: impl FnOnce(ImportStart),
+    ) -> Result<()> {
         // Layers may belong to IDs that only the user namespace may read.
         self.host()?;
         let mut selected = Vec::new();
-        for image in images {
+        for image in request.images {
             select(self.store_with("image", image)?, image, &mut selected)?;
         }
         let store = self.store()?;
         // Nobody takes the layers away while they are read.
         let mut held: Vec<EphemeralSnapshot> = Vec::new();
-        let mut layers = HashMap::new();
+        let mut layers = Layers::default();
         let mut contents = Vec::new();
-        for (Selected { record, name }, reference) in selected.iter().zip(references(&selected)) {
+        for (Selected { record, .. }, names) in selected.iter().zip(layout_names(&selected)) {
             held.push(store.prepare(record.chain())?);
             let config = store.image_config(record)?;
-            locate(store, record, &config, &mut layers)?;
-            let full_name = name.as_ref().and_then(full_name);
+            layers.locate(store, record, &config)?;
             let manifest = store.image_manifest(record)?;
-            contents.push(Content { reference, full_name, manifest, config });
+            contents.push(Content { names, manifest, config });
         }
-        self.write(&contents, &layers, target)?;
+        let images: Vec<LayoutImage<'_>> = contents.iter().map(Content::as_layout).collect();
+        let write = |packing: Option<Packing<'_>>| {
+            let counters = Arc::new(Counters::default());
+            let watch = Watch { counters: &counters, is_cancelled: request.is_cancelled };
+            began(ImportStart { counters: Arc::clone(&counters), total: Some(layers.size) });
+            self.write((&images, packing), (&layers, watch), target)
+        };
+        match request.compression {
+            None => write(None)?,
+            Some(compression) => {
+                store.spooled(|spool| write(Some(Packing { compression, folder: spool.path() })))?
+            }
+        }
         held.into_iter().try_for_each(EphemeralSnapshot::remove)
     }
 
     fn write(
         &self,
-        contents: &[Content],
-        layers: &HashMap<DiffId, LayerTarget>,
+        (images, packing): (&[LayoutImage<'_>], Option<Packing<'_>>),
+        (layers, watch): (&Layers, Watch<'_>),
         target: SaveTarget<'_>,
     ) -> Result<()> {
-        let images: Vec<LayoutImage<'_>> = contents.iter().map(Content::as_layout).collect();
         let mut layer = |diff_id: DiffId, output: &mut dyn Write| {
-            let layer = layers.get(&diff_id);
+            let layer = layers.targets.get(&diff_id);
             let layer = layer.ok_or_else(|| Error::not_found(format!("no layer {diff_id}")))?;
-            image::rewrite_layer(layer, output)
+            image::rewrite_layer(layer, &mut Watched { output, watch })
         };
-        match target {
+        let shown = target.shown();
+        let written = match target {
             SaveTarget::Layout(folder) => {
                 let folder = self.settings.absolute(folder);
                 refuse_link(&folder)?;
-                image::write_layout(&folder, &images, &mut layer)
+                let content = LayoutContent { images, form: LayoutForm::Oci, packing };
+                image::write_layout(&folder, &content, &mut layer)
             }
-            SaveTarget::Archive(output) => output.fill(&self.settings, |output| {
-                image::write_layout_archive(output, &images, &mut layer)
+            SaveTarget::Archive(output, form) => output.fill(&self.settings, |output| {
+                let content = LayoutContent { images, form, packing };
+                image::write_layout_archive(output, &content, &mut layer)
             }),
+        };
+        written.context(|| format!("cannot save to {shown}"))
+    }
+}
+
+impl SaveTarget<'_> {
+    /// As an error names it.
+    fn shown(&self) -> String {
+        match self {
+            Self::Layout(path) | Self::Archive(TarOutput::File(path), _) => {
+                path.display().to_string()
+            }
+            Self::Archive(TarOutput::Stream(_), _) => "stdout".to_owned(),
         }
     }
 }
 
-impl Content {
+impl Content<'_> {
     fn as_layout(&self) -> LayoutImage<'_> {
-        LayoutImage {
-            reference: self.reference.as_deref(),
-            full_name: self.full_name.as_deref(),
-            manifest: &self.manifest,
-            config: &self.config,
+        LayoutImage { names: &self.names, manifest: &self.manifest, config: &self.config }
+    }
+}
+
+impl Layers {
+    /// Adds where the layers of an image lie.
+    fn locate(&mut self, store: &Store, record: &ImageRecord, config: &[u8]) -> Result<()> {
+        let config: ImageConfig = serde_json::from_slice(config).map_err(|error| {
+            Error::invalid(format!("the config of image {} is malformed", record.id)).because(error)
+        })?;
+        for (&diff_id, &chain) in config.rootfs.diff_ids.iter().zip(&record.layers) {
+            if self.targets.insert(diff_id, layer(store, chain)?).is_none() {
+                let size = store.layer_record(chain)?.map_or(0, |layer| layer.tar_size);
+                self.size = self.size.saturating_add(size);
+            }
         }
+        Ok(())
+    }
+}
+
+/// Who follows the work, and may end it.
+#[derive(Clone, Copy)]
+struct Watch<'a> {
+    counters: &'a Counters,
+    is_cancelled: &'a dyn Fn() -> bool,
+}
+
+/// What is written of a layer, under somebody's eyes.
+struct Watched<'a> {
+    output: &'a mut dyn Write,
+    watch: Watch<'a>,
+}
+
+impl Write for Watched<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if (self.watch.is_cancelled)() {
+            return Err(Error::new(Kind::Unavailable, "the work was interrupted").into());
+        }
+        let count = self.output.write(bytes)?;
+        self.watch.counters.bytes.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
     }
 }
 
@@ -127,21 +222,14 @@ fn refuse_link(folder: &Path) -> Result<()> {
 
 /// Adds the images that `text` means.
 fn select(store: &Store, text: &str, selected: &mut Vec<Selected>) -> Result<()> {
-    let mut add = |record: &ImageRecord, name: Option<&ImageRef>| {
-        let is_new = |known: &Selected| known.record.id != record.id || known.name.as_ref() != name;
-        if selected.iter().all(is_new) {
-            selected.push(Selected { record: record.clone(), name: name.cloned() });
-        }
-    };
     let name = text.parse::<ImageRef>().ok();
     if let Some(repository) = name.as_ref().filter(|name| is_bare(name)) {
         let mut found = false;
         for record in store.images()? {
-            let of_repository = |known: &&ImageRef| {
-                known.tag().is_some() && known.full_repository() == repository.full_repository()
-            };
+            let of_repository =
+                |known: &&ImageRef| known.full_repository() == repository.full_repository();
             for name in record.names.iter().filter(of_repository) {
-                add(&record, Some(name));
+                add(&record, Some(name), selected);
                 found = true;
             }
         }
@@ -152,9 +240,21 @@ fn select(store: &Store, text: &str, selected: &mut Vec<Selected>) -> Result<()>
     let record = store.resolve(text)?;
     // `sha256:0123` is a name, too, but not of this image.
     let is_it = |known: &&ImageRef| name.as_ref().is_some_and(|name| name == *known);
-    let name = record.names.iter().find(is_it).filter(|name| name.tag().is_some());
-    add(&record, name);
+    add(&record, record.names.iter().find(is_it), selected);
     Ok(())
+}
+
+/// Adds an image, and its name, once. A digest is no name of an archive: docker
+/// saves such an image without one.
+fn add(record: &ImageRecord, name: Option<&ImageRef>, selected: &mut Vec<Selected>) {
+    let index = selected.iter().position(|known| known.record.id == record.id);
+    let index = index.unwrap_or_else(|| {
+        selected.push(Selected { record: record.clone(), names: Vec::new() });
+        selected.len() - 1
+    });
+    let names = &mut selected[index].names;
+    let is_new = |name: &&ImageRef| name.tag().is_some() && !names.contains(name);
+    names.extend(name.filter(is_new).cloned());
 }
 
 fn is_bare(name: &ImageRef) -> bool {
@@ -162,39 +262,20 @@ fn is_bare(name: &ImageRef) -> bool {
 }
 
 /// What each image is called in the layout.
-fn references(selected: &[Selected]) -> Vec<Option<String>> {
-    let mut tags: Vec<&str> =
-        selected.iter().filter_map(|image| image.name.as_ref()?.tag()).collect();
-    let named = tags.len();
+fn layout_names(selected: &[Selected]) -> Vec<Vec<LayoutName<'_>>> {
+    let names = || selected.iter().flat_map(|image| &image.names);
+    let mut tags: Vec<&str> = names().filter_map(ImageRef::tag).collect();
     tags.sort_unstable();
     tags.dedup();
-    let unique = tags.len() == named;
-    let reference = |name: &ImageRef| match name.tag() {
-        Some(tag) if unique => tag.to_owned(),
-        _ => name.to_string(),
+    let unique = tags.len() == names().count();
+    let named = |name| {
+        let reference = match ImageRef::tag(name) {
+            Some(tag) if unique => tag.to_owned(),
+            _ => name.to_string(),
+        };
+        LayoutName { name, reference }
     };
-    selected.iter().map(|image| image.name.as_ref().map(reference)).collect()
-}
-
-/// The name by which docker and envbox load it; with a tag always.
-fn full_name(name: &ImageRef) -> Option<String> {
-    Some(format!("{}:{}", name.full_repository(), name.tag()?))
-}
-
-/// Adds where the layers of an image lie.
-fn locate(
-    store: &Store,
-    record: &ImageRecord,
-    config: &[u8],
-    layers: &mut HashMap<DiffId, LayerTarget>,
-) -> Result<()> {
-    let config: ImageConfig = serde_json::from_slice(config).map_err(|error| {
-        Error::invalid(format!("the config of image {} is malformed", record.id)).because(error)
-    })?;
-    for (&diff_id, &chain) in config.rootfs.diff_ids.iter().zip(&record.layers) {
-        layers.insert(diff_id, layer(store, chain)?);
-    }
-    Ok(())
+    selected.iter().map(|image| image.names.iter().map(named).collect()).collect()
 }
 
 /// The layer `chain` as the image floor finds it.

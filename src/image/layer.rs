@@ -2,7 +2,7 @@
 //! or a tree, and beside it what its file system could not hold. Those together
 //! give back the tar, byte for byte, so no copy of it need be kept.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::digest::{DiffId, Hasher};
@@ -16,6 +16,9 @@ use super::overrides::Overrides;
 use super::pipeline::WriterSink;
 use super::report::Report;
 use super::walk::{TreeSource, WalkOptions, write_tree};
+
+/// Of what an archive is copied by, in bytes.
+const PIECE: usize = 256 * 1024;
 
 /// Where a layer lies, or is to lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,15 +85,27 @@ pub fn regenerate(layer: &LayerTarget, output: &mut dyn Write) -> Result<(DiffId
 /// are missing or cut short.
 pub fn rewrite_layer(layer: &LayerTarget, output: &mut dyn Write) -> Result<()> {
     if layer.form == LayerForm::Archive {
-        let mut data = fs::open(&layer.data)?;
-        return io::copy(&mut data, output).map(drop).map_err(|error| {
-            Error::io_named(format!("cannot copy {}", layer.data.display()), error)
-        });
+        return copy_archive(&layer.data, output);
     }
     if frame::replay(layer, output)? {
         return Ok(());
     }
     write(layer, &WalkOptions { is_layer: true, ..WalkOptions::default() }, output).map(drop)
+}
+
+fn copy_archive(path: &Path, output: &mut dyn Write) -> Result<()> {
+    let mut data = fs::open(path)?;
+    let mut buffer = vec![0; PIECE];
+    loop {
+        match data.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => output
+                .write_all(&buffer[..count])
+                .map_err(|error| Error::io_named("cannot write the layer", error))?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::io("read", path, error)),
+        }
+    }
 }
 
 /// Writes the canonical tar of the tree of `layer`, which is none of an

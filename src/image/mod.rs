@@ -31,6 +31,7 @@ mod layout;
 mod load;
 mod marks;
 mod overrides;
+mod pack;
 mod pax;
 mod pipeline;
 mod read;
@@ -57,9 +58,12 @@ pub use import::{
     measure_canonical, measure_directory, write_canonical,
 };
 pub use layer::{LayerTarget, regenerate, rewrite_layer, write_layer};
-pub use layout::{LayoutImage, write_layout, write_layout_archive};
+pub use layout::{
+    LayoutContent, LayoutForm, LayoutImage, LayoutName, Packing, write_layout, write_layout_archive,
+};
 pub use load::{Below, LoadOptions, LoadedLayer, convert_layer, load_layer};
 pub use overrides::Overrides;
+pub use pack::Compression;
 pub use read::TarReader;
 pub use report::{Counters, Findings, Report, Topic};
 pub use transfer::{Transferred, apply_upon, transfer, write_part};

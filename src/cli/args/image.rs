@@ -15,6 +15,7 @@ use super::image_filter::parse_filter;
 use super::import::Import;
 use super::load::Load;
 use super::prune::ImagePrune;
+use super::save::Save;
 
 /// `envbox image VERB`: docker's grouped spelling of the same verbs.
 #[derive(Debug, Subcommand)]
@@ -128,34 +129,6 @@ pub(in crate::cli) struct InspectFormatFlag {
 pub(in crate::cli) enum InspectKind {
     Image,
     Container,
-}
-
-/// Write images as an OCI layout or archive
-///
-/// Writes images in OCI's image layout, which skopeo, umoci and podman read.
-/// Each is called by its tag there or, where two tags are the same, by its whole
-/// name.
-#[derive(Args, Debug)]
-pub(in crate::cli) struct Save {
-    /// Names, IDs or beginnings of IDs; a name without a tag means all its tags
-    #[arg(value_name = "IMAGE", required = true)]
-    pub images: Vec<String>,
-    /// What to write
-    #[arg(long, value_name = "FORMAT")]
-    pub format: SaveFormat,
-    /// Write to this file; for oci-dir a directory that does not exist or is
-    /// empty
-    #[arg(short, long, value_name = "PATH")]
-    pub output: Option<PathBuf>,
-}
-
-/// How images are saved.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(in crate::cli) enum SaveFormat {
-    /// A directory in OCI's image layout
-    OciDir,
-    /// A tar of such a directory, to standard output or to a file
-    OciArchive,
 }
 
 /// Write a root filesystem as a tar

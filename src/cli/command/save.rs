@@ -1,24 +1,112 @@
 //! `envbox save`, `envbox image save`.
 
-use crate::cli::args::image::{Save, SaveFormat};
-use crate::engine::{Engine, SaveTarget};
+use std::cell::OnceCell;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use crate::cli::args::save::{Save, SaveFormat};
+use crate::cli::interrupt::Interrupt;
+use crate::cli::progress::{self, Progress};
+use crate::engine::{Engine, ImportStart, SaveRequest, SaveTarget, TarOutput};
 use crate::error::{Error, Result};
+use crate::fs::File;
+use crate::image::LayoutForm;
 
-use super::export::tar_output;
+/// The status of a program whose reader has gone: 128 and SIGPIPE. docker ends
+/// by that signal, without a word.
+const READER_GONE: i32 = 128 + nix::libc::SIGPIPE;
 
-/// Saves, in silence.
+/// Saves, in silence but for the progress.
 pub(in crate::cli) fn run(engine: &Engine, save: &Save) -> Result<i32> {
-    let mut stdout = std::io::stdout();
-    let target = match (save.format, &save.output) {
-        (SaveFormat::OciDir, Some(folder)) => SaveTarget::Layout(folder),
-        (SaveFormat::OciDir, None) => {
-            return Err(Error::invalid("a directory is not written to standard output")
-                .hint("give its name with -o"));
-        }
-        (SaveFormat::OciArchive, file) => {
-            SaveTarget::Archive(tar_output(file.as_deref(), &mut stdout)?)
-        }
+    match &save.output {
+        Some(path) => to_path(engine, save, path),
+        None => to_stdout(engine, save),
+    }
+}
+
+/// What is half-made goes before a signal has its way.
+fn to_path(engine: &Engine, save: &Save, path: &Path) -> Result<i32> {
+    let interrupt = OnceCell::new();
+    let target = match form(save.format) {
+        None => SaveTarget::Layout(path),
+        Some(form) => SaveTarget::Archive(TarOutput::File(path), form),
     };
-    engine.save(&save.images, target)?;
-    Ok(0)
+    let is_cancelled = || interrupt.get().is_some_and(Interrupt::is_caught);
+    let saved = perform(engine, save, (target, &is_cancelled), || {
+        // Where signals cannot be held back they end the work as ever.
+        if let Ok(held) = Interrupt::hold() {
+            let _ = interrupt.set(held);
+        }
+    });
+    if let Some(interrupt) = interrupt.into_inner() {
+        interrupt.release();
+    }
+    saved.map(|()| 0)
+}
+
+fn to_stdout(engine: &Engine, save: &Save) -> Result<i32> {
+    let Some(form) = form(save.format) else {
+        return Err(Error::invalid("a directory is not written to standard output")
+            .hint("give its name with -o"));
+    };
+    let stdout = io::stdout();
+    if stdout.is_terminal() {
+        return Err(Error::invalid("cowardly refusing to save to a terminal")
+            .hint("use the -o flag or redirect"));
+    }
+    let file = stdout.as_fd().try_clone_to_owned();
+    let file = file.map_err(|error| Error::io_named("cannot write to stdout", error))?;
+    let mut pipe = Pipe { file: file.into(), is_closed: false };
+    let target = SaveTarget::Archive(TarOutput::Stream(&mut pipe), form);
+    match perform(engine, save, (target, &|| false), || ()) {
+        Err(_) if pipe.is_closed => Ok(READER_GONE),
+        saved => saved.map(|()| 0),
+    }
+}
+
+/// Of an archive; none for a directory.
+fn form(format: SaveFormat) -> Option<LayoutForm> {
+    match format {
+        SaveFormat::DockerArchive => Some(LayoutForm::Docker),
+        SaveFormat::OciArchive => Some(LayoutForm::Oci),
+        SaveFormat::OciDir => None,
+    }
+}
+
+fn perform(
+    engine: &Engine,
+    save: &Save,
+    (target, is_cancelled): (SaveTarget<'_>, &dyn Fn() -> bool),
+    began: impl FnOnce(),
+) -> Result<()> {
+    let is_shown = !save.quiet && progress::is_seen();
+    let compression = save.compress.map(Into::into);
+    let request = SaveRequest { images: &save.images, compression, is_cancelled };
+    let mut line = None;
+    engine.save(&request, target, |ImportStart { counters, total }| {
+        began();
+        line = is_shown.then(|| Progress::start(counters, total));
+    })
+}
+
+/// Standard output without a buffer, which remembers that nobody reads it any
+/// more.
+struct Pipe {
+    file: File,
+    is_closed: bool,
+}
+
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes);
+        if let Err(error) = &written {
+            self.is_closed |= error.kind() == io::ErrorKind::BrokenPipe;
+        }
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

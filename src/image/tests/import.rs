@@ -10,7 +10,9 @@ use std::process::Command;
 use super::*;
 use crate::fs::{FileKind, Owner};
 use crate::image::layer::regenerate;
-use crate::image::{LayerBlob, LayoutImage, NewImage, Topic, assemble, write_layout};
+use crate::image::{
+    LayerBlob, LayoutContent, LayoutForm, LayoutImage, NewImage, Topic, assemble, write_layout,
+};
 use crate::platform::Platform;
 
 pub(super) fn is_root() -> bool {
@@ -466,17 +468,17 @@ fn layout_holds_the_image_and_finds_a_changed_tree() {
         created_by: "envbox import",
     })
     .unwrap();
-    let reference = Some("vmibuild:latest");
     let (manifest, config) = (&image.manifest, &image.config);
-    let images = [LayoutImage { reference, full_name: None, manifest, config }];
+    let images = [LayoutImage { names: &[], manifest, config }];
+    let content = LayoutContent { images: &images, form: LayoutForm::Oci, packing: None };
     let mut give = |_, out: &mut dyn std::io::Write| regenerate(&layer, out).map(drop);
     let path = room.path().join("layout");
-    write_layout(&path, &images, &mut give).unwrap();
+    write_layout(&path, &content, &mut give).unwrap();
     let blob = path.join("blobs/sha256").join(summary.diff_id.0.encoded());
     assert_eq!(crate::digest::Digest::of(&std::fs::read(blob).unwrap()), summary.diff_id.0);
     std::fs::write(layer.tree.join("usr/zero"), "not").unwrap();
     let other = room.path().join("other");
-    let error = write_layout(&other, &images, &mut give).unwrap_err();
+    let error = write_layout(&other, &content, &mut give).unwrap_err();
     assert_eq!(error.kind(), crate::error::Kind::Mismatch);
     let left = std::fs::read_dir(room.path()).unwrap();
     let left = left

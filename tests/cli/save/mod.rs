@@ -1,14 +1,51 @@
-//! `envbox save`, read by skopeo and unpacked by umoci.
+//! `envbox save`: what it writes, and what it leaves alone.
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
+mod compress;
+mod docker;
+mod ends;
+mod peers;
+
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
 use super::imported::{imported, short};
-use crate::harness::{Room, Who, for_everyone, skip};
+use crate::harness::{Output, Room, for_everyone, skip};
 
 fn is_installed(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok()
+}
+
+/// Runs `script` in a shell that has envbox as `$0`.
+fn shell(room: &Room, script: &str) -> Output {
+    let mut shell = room.program("bash");
+    shell.args(["-ec", &format!("set -o pipefail; {script}"), env!("CARGO_BIN_EXE_envbox")]);
+    room.run(shell)
+}
+
+/// Imports a file of so many MiB, in which no two lines are alike, by the name
+/// `large`.
+fn large(room: &Room, size: usize) {
+    let folder = room.work().join("big");
+    std::fs::create_dir(&folder).unwrap();
+    let line = |number| format!("{number:15x}\n").into_bytes();
+    let content: Vec<u8> = (0..size << 16).flat_map(line).collect();
+    std::fs::write(folder.join("file"), content).unwrap();
+    room.give(&folder);
+    room.envbox(&["import", "-q", "big", "large"]).succeeds();
+}
+
+/// The JSON of the member `name` of an archive.
+fn member(room: &Room, archive: &str, name: &str) -> serde_json::Value {
+    shell(room, &format!("tar -xOf {archive} {name}")).succeeds().json()
+}
+
+/// What lies in the working directory.
+fn listing(room: &Room) -> Vec<std::ffi::OsString> {
+    let entries = std::fs::read_dir(room.work()).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    names
 }
 
 /// The names that the index of a layout gives.
@@ -139,83 +176,4 @@ for_everyone! {
         left.sort();
         assert_eq!(left, ["old.tar", "tree"]);
     }
-}
-
-/// A tree with one of everything that a layer can hold.
-fn rich_tree(tree: &Path) {
-    let path = |name: &str| tree.join(name);
-    for folder in ["bin", "etc", "tmp", "dev"] {
-        std::fs::create_dir_all(path(folder)).unwrap();
-    }
-    std::fs::write(path("bin/su"), "su").unwrap();
-    lchown(path("bin/su"), Some(0), Some(42)).unwrap();
-    std::fs::set_permissions(path("bin/su"), PermissionsExt::from_mode(0o6755)).unwrap();
-    std::fs::write(path("etc/user"), "user").unwrap();
-    lchown(path("etc/user"), Some(1000), Some(100_000)).unwrap();
-    std::fs::hard_link(path("etc/user"), path("etc/linked")).unwrap();
-    std::fs::hard_link(path("etc/user"), path("bin/linked")).unwrap();
-    symlink("/etc/user", path("etc/symlink")).unwrap();
-    lchown(path("etc/symlink"), Some(5), Some(6)).unwrap();
-    std::fs::write(path("etc/na\u{ef}ve name"), vec![7; 100_000]).unwrap();
-    std::fs::set_permissions(path("tmp"), PermissionsExt::from_mode(0o1777)).unwrap();
-    let made = Command::new("sh")
-        .current_dir(tree)
-        .args([
-            "-ec",
-            "mknod dev/null c 1 3; mknod dev/loop0 b 7 0; mkfifo -m 600 dev/pipe;
-             touch -d '1999-12-31 23:59:59.123456789 UTC' etc/user etc/linked;
-             touch -h -d '1960-01-01 00:00:00.5 UTC' etc/symlink; touch -d @1 etc .",
-        ])
-        .status();
-    assert!(made.unwrap().success());
-    // cap_net_raw, permitted and effective (capabilities(7), revision 2).
-    let mut capability = [0; 20];
-    capability[..8].copy_from_slice(&[1, 0, 0, 2, 0, 0x20, 0, 0]);
-    let flags = rustix::fs::XattrFlags::empty();
-    rustix::fs::lsetxattr(path("bin/linked"), "security.capability", &capability, flags).unwrap();
-}
-
-/// A line a file: what stat(2) tells of it.
-fn listing(tree: &Path) -> Vec<String> {
-    let entries = walkdir::WalkDir::new(tree).sort_by_file_name();
-    let line = |entry: walkdir::DirEntry| {
-        let found = entry.path().symlink_metadata().unwrap();
-        let content = match found.file_type() {
-            kind if kind.is_symlink() => format!("{:?}", std::fs::read_link(entry.path()).unwrap()),
-            kind if kind.is_file() => format!("{:?}", std::fs::read(entry.path()).unwrap().len()),
-            _ => format!("{}", found.rdev()),
-        };
-        format!(
-            "{:?} {:o} {}:{} {}.{:09} {} {content}",
-            entry.path().strip_prefix(tree).unwrap(),
-            found.mode(),
-            found.uid(),
-            found.gid(),
-            found.mtime(),
-            found.mtime_nsec(),
-            if found.is_dir() { 0 } else { found.nlink() },
-        )
-    };
-    entries.into_iter().map(|entry| line(entry.unwrap())).collect()
-}
-
-#[test]
-fn saved_image_unpacked_by_umoci_is_the_source() {
-    Room::with(Who::Root, |room| {
-        if !is_installed("umoci") {
-            return skip("umoci is not installed");
-        }
-        let tree = room.work().join("tree");
-        rich_tree(&tree);
-        let id = room.envbox(&["import", tree.to_str().unwrap(), "rich"]).succeeds().stdout();
-        room.envbox(&["save", "--format", "oci-dir", "-o", "out", "rich"]).succeeds().quietly();
-        let mut umoci = room.program("umoci");
-        umoci.args(["unpack", "--image", "out:latest", "bundle"]);
-        room.run(umoci).succeeds();
-        let unpacked = room.work().join("bundle/rootfs");
-        assert_eq!(listing(&unpacked), listing(&tree));
-        // Attributes included.
-        let again = room.envbox(&["import", unpacked.to_str().unwrap()]).succeeds().stdout();
-        assert_eq!(again, id);
-    });
 }
