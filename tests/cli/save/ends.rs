@@ -7,13 +7,14 @@ use nix::unistd::geteuid;
 use super::{imported, large, listing, shell};
 use crate::harness::{Room, Terminal, Who, for_everyone, skip};
 
-/// A program that gets envbox's words, and starts it with a SIGINT that waits:
-/// Ctrl-C at the very moment when it can be answered.
+/// A program that starts envbox, whose words it gets after that for SIGINT, with
+/// one that waits: Ctrl-C at the very moment when it can be answered.
 const PRESSED: &str = "
 import os, signal, sys
+signal.signal(signal.SIGINT, getattr(signal, sys.argv[1]))
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 os.kill(os.getpid(), signal.SIGINT)
-os.execv(sys.argv[1], sys.argv[1:])";
+os.execv(sys.argv[2], sys.argv[2:])";
 
 for_everyone! {
     fn a_reader_that_has_gone_ends_save_as_it_ends_docker(room) {
@@ -40,9 +41,9 @@ for_everyone! {
         fs::write(room.work().join("old.tar"), "old").unwrap();
         room.give(&room.work().join("old.tar"));
         let before = listing(room);
-        let pressed = |words: &str| {
-            let script = format!("python3 -c '{PRESSED}' \"$0\" save {words} a:1 || echo $?");
-            shell(room, &script).succeeds()
+        let pressed = |action: &str, words: &str| {
+            let script = format!("python3 -c '{PRESSED}' {action} \"$0\" save {words} a:1");
+            shell(room, &format!("{script} || echo $?")).succeeds().stdout()
         };
         for words in [
             "-o old.tar",
@@ -52,12 +53,12 @@ for_everyone! {
             "--format oci-dir --compress=zstd -o new",
         ] {
             // Nothing on stdout but the status of what a signal ended.
-            assert_eq!(pressed(words).stdout(), "130\n", "{words}");
+            assert_eq!(pressed("SIG_DFL", words), "130\n", "{words}");
             assert_eq!(listing(room), before, "{words}");
         }
         assert_eq!(fs::read(room.work().join("old.tar")).unwrap(), b"old");
         // Who ignores it, as in the background of a script, is not interrupted.
-        shell(room, "trap '' INT; \"$0\" save -o new.tar a:1 & kill -INT $!; wait $!").succeeds();
+        assert_eq!(pressed("SIG_IGN", "-o new.tar"), "");
         room.envbox(&["load", "-i", "new.tar"]).succeeds();
     }
 
