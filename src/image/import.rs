@@ -135,7 +135,7 @@ pub fn measure_directory(source: &Dir, options: &ImportOptions) -> Result<LayerS
 /// # Errors
 /// As [`ingest_canonical`].
 pub fn measure_canonical(reader: impl Read + Send) -> Result<LayerSummary> {
-    let through = pipeline::run(|sink| fill(reader, sink, None), |input| measure(input))?;
+    let through = pipeline::run(|sink| fill(reader, sink, None), measure)?;
     let (diff_id, tar_size) = (through.diff_id, through.size);
     Ok(LayerSummary { diff_id, tar_size, ..through.consumed })
 }
