@@ -10,6 +10,7 @@ mod exec;
 mod export;
 mod flags;
 mod hostile;
+mod image_diff;
 mod image_inspect;
 mod image_list;
 mod image_remove;
