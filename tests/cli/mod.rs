@@ -27,6 +27,7 @@ mod pipe;
 mod project;
 mod reference;
 mod reliability;
+mod round_trips;
 mod run;
 mod save;
 mod seed;
