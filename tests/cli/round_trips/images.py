@@ -107,5 +107,14 @@ docker("types.tar", image([WRITTEN, gnu_tar("tree", "posix"), gnu_tar("tree", "g
 of_root = ["--owner=0", "--group=0"]
 docker("sparse.tar", image([gnu_tar("sparse", form, *of_root) for form in ["posix", "gnu"]], ["sparse:1"]))
 docker("ten.tar", image(TEN, ["ten:1"]))
+box = io.BytesIO()
+with tarfile.open(fileobj=box, mode="w") as archive:
+    def of_root_alone(info):
+        info.uid = info.gid = 0
+        return info
+    archive.add("rootfs", ".", filter=of_root_alone)
+docker("box.tar", image([box.getvalue(), layer(
+    ("etc/.wh.group", "f"), ("data/", "d"), ("data/one", "f", "1"), ("data/two/", "d"), ("data/two/deep", "f", "x"))],
+    ["box:1"]))
 # A layer has none, and says so.
 socket.socket(socket.AF_UNIX).bind("tree/socket")

@@ -7,6 +7,7 @@ mod daemon;
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::harness::process::eventually;
 use crate::harness::{Output, Room, Who, for_everyone, skip};
 
 use daemon::Dockerd;
@@ -14,8 +15,8 @@ use daemon::Dockerd;
 const WRITER: &str = concat!(include_str!("../load/archive.py"), include_str!("images.py"));
 
 /// What goes round: layers by Python's tarfile and GNU tar, a tree with every
-/// type of file, and ten layers with whiteouts.
-const IMAGES: [&str; 3] = ["types:1", "imported:1", "ten:1"];
+/// type of file, ten layers with whiteouts, and one committed upon loaded ones.
+const IMAGES: [&str; 4] = ["types:1", "imported:1", "ten:1", "committed:1"];
 
 /// Files with holes, by GNU tar in both of its forms: podman and docker take such
 /// layers and cannot give them back ("could not verify layer data"), whoever
@@ -45,14 +46,20 @@ fn shell(room: &Room, script: &str) -> Output {
 
 /// Makes the images of [`IMAGES`] and [`SPARSE`].
 fn write(room: &Room) {
+    room.rootfs();
     let mut python = room.program("python3");
     python.args(["-c", WRITER]);
     room.run(python).succeeds();
-    for archive in ["types.tar", "ten.tar", "sparse.tar"] {
+    for archive in ["types.tar", "ten.tar", "sparse.tar", "box.tar"] {
         room.envbox(&["load", "-i", archive]).succeeds();
     }
     let import = ["import", "-c", "CMD [\"sh\"]", "tree", "imported:1"];
     room.envbox(&import).succeeds().warns("socket");
+    let script = "rm /data/one; rm -r /data/two; mkdir /data/two; echo y >/data/two/new; \
+         echo x >/etc/group; ln /data/two/new /data/again";
+    let run = ["run", "--name", "box", "box:1", "sh", "-ec", script];
+    room.envbox(&run).succeeds().quietly();
+    room.envbox(&["commit", "-c", "CMD [\"sh\"]", "box", "committed:1"]).succeeds().quietly();
 }
 
 /// The ID and the diff IDs of an image in the store `root`.
@@ -87,6 +94,16 @@ fn loads_as(room: &Room, image: &str, file: &str) -> String {
     let id = list.lines().next().expect("an image was loaded").to_owned();
     assert_eq!(identity(room, &root, &id), identity(room, &store(room), image), "{file}");
     id
+}
+
+/// Waits until nothing is held in any store: what a command let go of is removed
+/// behind it, and a disk that has much to write keeps that waiting.
+fn settles(room: &Room) {
+    let folders = std::fs::read_dir(room.work()).unwrap().map(|entry| entry.unwrap().path());
+    let stores = folders.chain([room.path().join("store")]);
+    let stores: Vec<_> = stores.filter(|store| store.join("envbox.db").exists()).collect();
+    let held = |store: &PathBuf| std::fs::read_dir(store.join("tmp")).unwrap().count();
+    eventually("nothing is held any more", || stores.iter().map(held).sum::<usize>() == 0);
 }
 
 fn root_of(file: &str) -> String {
@@ -139,6 +156,7 @@ for_everyone! {
                 returns(room, image, &back);
             }
         }
+        settles(room);
     }
 
     fn umoci_gives_back_what_envbox_saved(room) {
@@ -148,10 +166,11 @@ for_everyone! {
         write(room);
         // Without root nobody has devices and other owners outside of archives.
         let is_root = shell(room, "id -u").stdout() == "0\n";
-        let images = if is_root { &IMAGES[..] } else { &["ten:1"] };
+        let images = if is_root { &IMAGES[..] } else { &["ten:1", "committed:1"] };
         for image in images.iter().chain([&SPARSE]) {
             through_umoci(room, image);
         }
+        settles(room);
     }
 
     fn a_tree_that_is_built_twice_is_one_image(room) {
@@ -210,6 +229,7 @@ fn podman_gives_back_what_envbox_saved() {
             returns(room, image, &format!("{name}.oci"));
             returns(room, image, &format!("{name}.docker"));
         }
+        settles(room);
     });
 }
 
@@ -246,6 +266,7 @@ fn docker_gives_back_what_envbox_saved() {
             shell(room, &line).succeeds();
             returns(room, image, &format!("{name}.docker"));
         }
+        settles(room);
     });
 }
 
@@ -289,5 +310,6 @@ fn a_distribution_comes_back_from_all_of_them() {
             None => skip("dockerd does not run here"),
         }
         loads_as(room, "distribution:1", "in-hand");
+        settles(room);
     });
 }
