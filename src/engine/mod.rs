@@ -22,6 +22,7 @@ mod fallback;
 mod held;
 mod history;
 mod host;
+mod image_diff;
 mod images;
 mod import;
 mod inspect;
@@ -69,6 +70,9 @@ pub use exec::ExecRequest;
 pub use export::ExportRequest;
 pub use history::HistoryStep;
 pub use host::Host;
+pub use image_diff::{
+    Aspect, FileFound, ImageDiff, ImageDiffRequest, ParameterChange, PathChange, Times,
+};
 pub use images::{ImageFilter, NamePattern};
 pub use import::{ImportOutcome, ImportRequest, ImportSource, ImportStart};
 pub use inspect::{ContainerDetails, ContainerSize, ImageDetails, Inspected, ObjectKind, Sizes};

@@ -11,6 +11,7 @@ use crate::reference::ImageRef;
 
 use super::commit::History;
 use super::excludes::Excludes;
+use super::image_diff::ImageDiff;
 use super::image_filter::parse_filter;
 use super::import::Import;
 use super::load::Load;
@@ -29,6 +30,7 @@ pub(in crate::cli) enum ImageVerb {
     Prune(ImagePrune),
     Save(Save),
     History(History),
+    Diff(ImageDiff),
     Load(Load),
     Import(Box<Import>),
 }

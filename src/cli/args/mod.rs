@@ -13,6 +13,7 @@ pub(super) mod exec;
 mod filter;
 mod health;
 pub(super) mod image;
+pub(super) mod image_diff;
 mod image_filter;
 pub(super) mod import;
 mod isolation;

@@ -13,21 +13,30 @@ pub(in crate::cli) fn run(engine: &Engine, diff: &Diff) -> Result<i32> {
     Ok(exit::data(&changes.iter().map(line).collect::<String>()))
 }
 
-/// `A /path`. A name comes from the container: its control characters must not
-/// reach the terminal.
+/// `A /path`.
 fn line(change: &Change) -> String {
-    let letter = match change.kind {
+    let path = String::from_utf8_lossy(change.path.as_os_str().as_bytes());
+    format!("{} {}\n", letter(change.kind), shown(&path))
+}
+
+/// docker's letter.
+pub(super) fn letter(kind: ChangeKind) -> char {
+    match kind {
         ChangeKind::Added => 'A',
         ChangeKind::Changed => 'C',
         ChangeKind::Deleted => 'D',
-    };
-    let mut line = format!("{letter} ");
-    for character in String::from_utf8_lossy(change.path.as_os_str().as_bytes()).chars() {
+    }
+}
+
+/// A name comes from the container: its control characters must not reach the
+/// terminal.
+pub(super) fn shown(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
         match character.is_control() {
-            true => line.extend(character.escape_default()),
-            false => line.push(character),
+            true => shown.extend(character.escape_default()),
+            false => shown.push(character),
         }
     }
-    line.push('\n');
-    line
+    shown
 }

@@ -4,7 +4,7 @@ use crate::cli::args::image::{ImageVerb, Inspect, InspectKind};
 use crate::engine::Engine;
 use crate::error::Result;
 
-use super::{history, image_prune, images, import, inspect, load, rmi, save, tag};
+use super::{history, image_diff, image_prune, images, import, inspect, load, rmi, save, tag};
 
 /// Does what the verb says.
 pub(in crate::cli) fn run(engine: &Engine, verb: ImageVerb) -> Result<i32> {
@@ -23,6 +23,7 @@ pub(in crate::cli) fn run(engine: &Engine, verb: ImageVerb) -> Result<i32> {
         ImageVerb::Rm(arguments) => rmi::run(engine, &arguments),
         ImageVerb::Prune(arguments) => image_prune::run(engine, &arguments),
         ImageVerb::History(arguments) => history::run(engine, &arguments),
+        ImageVerb::Diff(arguments) => image_diff::run(engine, &arguments),
         ImageVerb::Save(arguments) => save::run(engine, &arguments),
         ImageVerb::Load(arguments) => load::run(engine, arguments),
         ImageVerb::Import(arguments) => import::run(engine, *arguments),

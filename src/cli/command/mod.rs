@@ -13,6 +13,7 @@ pub(super) mod exec;
 pub(super) mod export;
 pub(super) mod history;
 pub(super) mod image;
+pub(super) mod image_diff;
 mod image_prune;
 pub(super) mod images;
 pub(super) mod import;

@@ -63,6 +63,23 @@ for_everyone! {
         assert_eq!(state(room), before);
     }
 
+    fn a_load_that_fails_takes_no_layer_from_another(room) {
+        python(room, MANY);
+        let whole = std::fs::read(room.work().join("a.tar")).unwrap();
+        let mut first = room.command(&["load"]);
+        let mut first = first.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut feed = first.stdin.take().unwrap();
+        // All but the last layer has been read when the other begins.
+        feed.write_all(&whole[..whole.len() * 7 / 8]).unwrap();
+        room.envbox(&["load", "-i", "b.tar"]).succeeds().quietly();
+        drop(feed);
+        assert_eq!(first.wait().unwrap().code(), Some(1));
+        assert_eq!((count(room, "layers"), count(room, "tmp")), (5, 0));
+        room.envbox(&["save", "--format", "oci-archive", "-o", "b.oci", "b:1"]).succeeds();
+        room.envbox(&["load", "-i", "a.tar"]).succeeds();
+        assert_eq!(count(room, "layers"), 9);
+    }
+
     fn progress_is_shown_on_a_terminal(room) {
         python(room, "docker('a.tar', image([layer(('a', 'f', bytes(3 << 20)))], ['a']))");
         let pipe = room.work().join("pipe");
