@@ -66,7 +66,11 @@ pub fn load_layer(
     })
 }
 
-fn keep(
+/// Makes the tar that `input` gives the layer `target`.
+///
+/// # Errors
+/// Those of [`apply`](super::apply()).
+pub(super) fn keep(
     input: ChunkReader<'_>,
     target: &LayerTarget,
     options: &LoadOptions<'_>,
