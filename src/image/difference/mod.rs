@@ -29,8 +29,9 @@ mod parent;
 
 use std::io::{BufReader, Read};
 
+use crate::digest::DiffId;
 use crate::error::Result;
-use crate::fs::{Dir, Timestamp};
+use crate::fs::Dir;
 
 use super::apply::Applied;
 use super::archive::OpenLower;
@@ -149,13 +150,13 @@ fn difference(through: Through<Filtered, Applied>, mut report: Report) -> Differ
     Difference { layer, late, compared, has_root: true, report }
 }
 
-fn summary(diff_id: crate::digest::DiffId, tar_size: u64, applied: Applied) -> LayerSummary {
+fn summary(diff_id: DiffId, tar_size: u64, applied: Applied) -> LayerSummary {
     LayerSummary {
         diff_id,
         tar_size,
         content_size: applied.content_size,
         entries: applied.entries,
-        newest_mtime: applied.newest_mtime.unwrap_or(Timestamp::default()),
+        newest_mtime: applied.newest_mtime.unwrap_or_default(),
         report: applied.report,
         has_root: true,
     }

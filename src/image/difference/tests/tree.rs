@@ -55,16 +55,41 @@ impl Spec {
             let path = spec.path(random);
             spec.add(path, random);
         }
+        for _ in 0..2 {
+            let path = spec.path(random);
+            spec.copy(&path);
+        }
         spec
     }
 
     /// Changes one thing.
     pub(super) fn change(&mut self, random: &mut Random) {
         let path = self.path(random);
-        match random.below(4) {
+        match random.below(6) {
             0 => self.remove(&path),
             1 => self.look(&path, random),
+            2 => self.copy(&path),
+            3 => self.join(),
             _ => self.add(path, random),
+        }
+    }
+
+    /// Makes a name of a file a file of its own, with all that the other has.
+    fn copy(&mut self, path: &str) {
+        if let Some(Node::File(number)) = self.nodes.get_mut(path) {
+            let next = self.files.len() as u64;
+            self.files.insert(next, self.files[number].clone());
+            *number = next;
+        }
+    }
+
+    /// Makes files that are alike names of one.
+    fn join(&mut self) {
+        for node in self.nodes.values_mut() {
+            let Node::File(number) = node else { continue };
+            let file = &self.files[number];
+            let first = self.files.iter().find(|(_, other)| *other == file);
+            *number = first.map_or(*number, |(first, _)| *first);
         }
     }
 
@@ -93,7 +118,7 @@ impl Spec {
         self.remove(&path);
         let others: Vec<u64> = self.files.keys().copied().collect();
         let node = match random.below(8) {
-            0 | 1 | 2 => Node::Directory(looks(random)),
+            0..=2 => Node::Directory(looks(random)),
             3 => Node::Symlink(random.below(3) as u8, looks(random)),
             4 if random.below(3) == 0 => Node::Fifo(looks(random)),
             5 | 6 if !others.is_empty() => {
@@ -101,7 +126,7 @@ impl Spec {
             }
             _ => {
                 let number = others.last().map_or(0, |last| last + 1);
-                self.files.insert(number, (random.below(7) as u8, looks(random)));
+                self.files.insert(number, (content(random), looks(random)));
                 Node::File(number)
             }
         };
@@ -115,7 +140,7 @@ impl Spec {
             }
             Some(Node::File(number)) => {
                 if let Some(file) = self.files.get_mut(number) {
-                    *file = (random.below(7) as u8, looks(random));
+                    *file = (content(random), looks(random));
                 }
             }
             None => {}
@@ -151,6 +176,14 @@ impl Spec {
         }
         let above = Dir::open(root.parent().unwrap()).unwrap();
         above.set_mtime(root.file_name().unwrap(), Timestamp::from_seconds(5)).unwrap();
+    }
+}
+
+/// Those with holes are large, and so rare.
+fn content(random: &mut Random) -> u8 {
+    match random.below(24) as u8 {
+        large @ 5..=6 => large,
+        any => any % 5,
     }
 }
 
