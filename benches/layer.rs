@@ -10,6 +10,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use envbox::digest::Digest;
 use envbox::fs::Dir;
 use envbox::image::{ImportOptions, LayerTarget, import_directory, write_canonical};
+use envbox::mount::LayerForm;
 
 const FOLDERS: usize = 20;
 const FILES: usize = 50;
@@ -59,7 +60,7 @@ fn stages(criterion: &mut Criterion) {
     });
     let target = || {
         let target = tempfile::tempdir_in(room.path()).unwrap();
-        let layer = LayerTarget::within(target.path());
+        let layer = LayerTarget::within(target.path(), LayerForm::Tree);
         (target, layer)
     };
     group.bench_function("import a tree", |bencher| {

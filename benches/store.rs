@@ -6,7 +6,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 
 use envbox::digest::{ChainId, DiffId, Digest};
 use envbox::fs::Timestamp;
-use envbox::store::{LayerRecord, NewImage, Store, StorePaths};
+use envbox::store::{Driver, LayerRecord, NewImage, Store, StorePaths};
 
 const IMAGES: usize = 1_000;
 
@@ -16,7 +16,7 @@ fn fill(store: &Store) {
         let chain_id = ChainId::extend(None, diff_id);
         let record =
             LayerRecord { chain_id, diff_id, parent: None, tar_size: 10_240, content_size: 42 };
-        store.begin_layer().unwrap().commit(record).unwrap();
+        store.begin_layer(Driver::Overlay).unwrap().commit(record).unwrap();
         let config = format!(
             r#"{{"architecture":"amd64","os":"linux","author":"{number}",
             "rootfs":{{"type":"layers","diff_ids":["{diff_id}"]}}}}"#

@@ -24,7 +24,7 @@ use super::unmapped::UnmappedOwners;
 use super::walk::{Sink, TreeSource, WalkOptions, write_tree};
 
 /// Of what a foreign archive is read by, in bytes.
-const BUFFER: usize = 256 * 1024;
+pub(super) const BUFFER: usize = 256 * 1024;
 
 /// How a source is imported.
 #[derive(Default)]
@@ -185,7 +185,8 @@ fn fill(mut reader: impl Read, sink: &mut ChunkSink, counters: Option<&Counters>
     }
 }
 
-fn ended_early() -> Error {
+/// The error of a canonical tar without its end.
+pub(super) fn ended_early() -> Error {
     Error::invalid("the layer's stream ended early")
         .hint("see what the process that writes it says")
 }
@@ -219,24 +220,7 @@ pub fn import_tar(
     target: &LayerTarget,
     options: &ImportOptions,
 ) -> Result<LayerSummary> {
-    let reader = open_compressed(counted(reader, &options.counters))?;
-    let reader = BufReader::with_capacity(BUFFER, reader);
-    let tree = target.open_tree()?;
-    // It must not outlive this: the store takes the whole folder.
-    let folder = target.tree.with_extension("left-out");
-    let left_out = LeftOut { set: &options.excludes, folder: &folder };
-    let apply_options = ApplyOptions {
-        left_out: (!options.excludes.is_empty()).then_some(left_out),
-        epoch: options.epoch,
-        counters: Some(&options.counters),
-        ..ApplyOptions::default()
-    };
-    let mut applied = apply(TarReader::new(reader), &tree, &apply_options)?;
-    // The root alone is no filesystem either; its path would say nothing.
-    if applied.entries <= u64::from(applied.has_root) {
-        return Err(Error::invalid("the archive is empty")
-            .hint("give a tar of a root filesystem, as tar -C DIR -c . makes it"));
-    }
+    let (tree, mut applied) = extract(reader, target, options)?;
     let overrides = std::mem::take(&mut applied.overrides);
     let source = TreeSource { dir: &tree, overrides: overrides.clone() };
     let produce = |sink: &mut ChunkSink| write_tree(source, &WalkOptions::default(), sink);
@@ -261,6 +245,38 @@ pub fn import_tar(
         report: applied.report,
         has_root: applied.has_root,
     })
+}
+
+/// Applies the archive that `reader` gives, compressed or not, to the tree of
+/// `target`, whatever its form: the filesystem that an import is of.
+///
+/// # Errors
+/// Those of [`open_compressed`] and [`apply`]; `Invalid` if there is nothing in
+/// the archive.
+pub(super) fn extract(
+    reader: Box<dyn Read + Send>,
+    target: &LayerTarget,
+    options: &ImportOptions,
+) -> Result<(Dir, Applied)> {
+    let reader = open_compressed(counted(reader, &options.counters))?;
+    let reader = BufReader::with_capacity(BUFFER, reader);
+    let tree = target.open_tree()?;
+    // It must not outlive this: the store takes the whole folder.
+    let folder = target.tree.with_extension("left-out");
+    let left_out = LeftOut { set: &options.excludes, folder: &folder };
+    let apply_options = ApplyOptions {
+        left_out: (!options.excludes.is_empty()).then_some(left_out),
+        epoch: options.epoch,
+        counters: Some(&options.counters),
+        ..ApplyOptions::default()
+    };
+    let applied = apply(TarReader::new(reader), &tree, &apply_options)?;
+    // The root alone is no filesystem either; its path would say nothing.
+    if applied.entries <= u64::from(applied.has_root) {
+        return Err(Error::invalid("the archive is empty")
+            .hint("give a tar of a root filesystem, as tar -C DIR -c . makes it"));
+    }
+    Ok((tree, applied))
 }
 
 /// A reader of `reader` that counts its bytes in `counters`.

@@ -101,7 +101,11 @@ pub fn convert_layer(
     })
 }
 
-fn keep(
+/// Makes the tar that `input` gives the layer `target`.
+///
+/// # Errors
+/// Those of [`apply`](super::apply()).
+pub(super) fn keep(
     input: ChunkReader<'_>,
     target: &LayerTarget,
     options: &LoadOptions<'_>,

@@ -20,6 +20,7 @@ mod chain;
 mod compress;
 mod derive;
 mod diff;
+mod difference;
 mod entry;
 mod erofs;
 pub mod exclude;
@@ -50,6 +51,10 @@ pub use assemble::{AssembledImage, LayerBlob, NewImage, assemble};
 pub use compress::{is_compressed, open_compressed};
 pub use derive::{ChildImage, derive};
 pub use diff::{Changes, CopiedChanges, MarkSpace, copy_changes, finish_layer};
+pub use difference::{
+    Compared, Difference, DifferenceSource, DifferenceTarget, LateLinks, ParentView,
+    amend_difference, import_difference,
+};
 pub use entry::{Attributes, Entry, EntryKind, Segment, SparseMap, Xattrs, compare_paths};
 pub use erofs::{IndexOptions, Indexed, Level, write_index};
 pub use exclude::ExcludeSet;

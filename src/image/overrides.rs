@@ -153,6 +153,33 @@ impl Overrides {
             && self.map.get(&Key(path.to_vec())).is_some_and(|value| value.node.is_some())
     }
 
+    /// The names in the directory `dir` of devices that are not in the tree.
+    pub(super) fn nodes_in(&self, dir: &[u8]) -> Vec<Vec<u8>> {
+        let below = |key: &Key| match dir {
+            b"" => Some(key.0.clone()),
+            _ => key.0.strip_prefix(dir)?.strip_prefix(b"/").map(<[u8]>::to_vec),
+        };
+        let within = |key: &Key| {
+            key.0
+                .strip_prefix(dir)
+                .is_some_and(|rest| dir.is_empty() || rest.is_empty() || rest.starts_with(b"/"))
+        };
+        self.map
+            .range(Key(dir.to_vec())..)
+            .take_while(|(key, _)| within(key))
+            .filter(|(_, value)| value.node.is_some())
+            .filter_map(|(key, _)| below(key))
+            .filter(|name| !name.contains(&b'/'))
+            .collect()
+    }
+
+    /// True if `entry` is a device that is not in the tree, just so.
+    pub(super) fn holds(&self, entry: &Entry) -> bool {
+        self.map.get(&Key(entry.path.clone())).is_some_and(|value| {
+            value.node.as_ref() == Some(&entry.kind) && value.attributes == entry.attributes
+        })
+    }
+
     /// True if something is kept for `path`.
     pub(super) fn has(&self, path: &[u8]) -> bool {
         !self.map.is_empty() && self.map.contains_key(&Key(path.to_vec()))

@@ -76,6 +76,18 @@ pub(super) fn transfer<T: Send>(
     target: &Dir,
     options: &ApplyOptions<'_>,
 ) -> Result<(T, Applied)> {
+    pass(produce, |input| apply(TarReader::new(input), target, options))
+}
+
+/// Runs `produce` on a thread of its own and `consume`, which reads all, beside
+/// it, to their ends.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn pass<T: Send, C>(
+    produce: impl FnOnce(&mut ChunkSink) -> Result<T> + Send,
+    consume: impl FnOnce(ChunkReader<'_>) -> Result<C>,
+) -> Result<(T, C)> {
     let (recycle, pool) = channel();
     let (to_extractor, queue) = sync_channel(QUEUE);
     std::thread::scope(|scope| {
@@ -84,13 +96,12 @@ pub(super) fn transfer<T: Send>(
             let result = produce(&mut sink).and_then(|value| sink.flush().map(|()| value));
             (result, sink.closed)
         });
-        let input = ChunkReader::new(queue, recycle);
-        let applied = apply(TarReader::new(input), target, options);
+        let consumed = consume(ChunkReader::new(queue, recycle));
         let (produced, closed) = joined(producer.join());
-        match (produced, applied) {
+        match (produced, consumed) {
             (Err(_), Err(error)) if closed => Err(error),
             (Err(error), _) | (Ok(_), Err(error)) => Err(error),
-            (Ok(produced), Ok(applied)) => Ok((produced, applied)),
+            (Ok(produced), Ok(consumed)) => Ok((produced, consumed)),
         }
     })
 }

@@ -38,6 +38,10 @@ pub(in crate::cli) struct Import {
     /// The profile whose rules apply; the image remembers it
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
+    /// Keep only what differs from this image, as one more layer upon its own;
+    /// its configuration is where the new one begins
+    #[arg(long, value_name = "IMAGE")]
+    pub parent: Option<String>,
     /// Show no progress
     #[arg(short, long)]
     pub quiet: bool,

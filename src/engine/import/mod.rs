@@ -1,4 +1,5 @@
-//! `envbox import`: a directory or an archive becomes an image of one layer.
+//! `envbox import`: a directory or an archive becomes an image of one layer, or
+//! of the layers of another image and what it has that they have not.
 //!
 //! The order is fixed by the processes: the profile and the lists of patterns
 //! are read as the caller, the source is opened (a child may be forked), the
@@ -6,6 +7,7 @@
 //! start. Nothing is visible in the store before the last step, which names
 //! the image.
 
+mod parent;
 mod source;
 mod unchanged;
 
@@ -48,6 +50,9 @@ pub struct ImportRequest {
     pub platform: Option<Platform>,
     /// The profile by name.
     pub profile: Option<String>,
+    /// The image that the source is stored as a difference to; its config is
+    /// the base then.
+    pub parent: Option<String>,
 }
 
 /// What an import made.
@@ -57,7 +62,8 @@ pub struct ImportOutcome {
     pub id: ImageId,
     /// Its manifest.
     pub manifest: Digest,
-    /// Members of the layer, the root included.
+    /// Members of the layer, or of the source if it is unchanged, the root
+    /// included.
     pub entries: u64,
     /// Of all regular files, hard links once, in bytes.
     pub content_size: u64,
@@ -102,16 +108,34 @@ impl Engine {
             epoch: self.settings.epoch,
             counters: Arc::new(Counters::default()),
         };
-        let config = config(request, &profile)?;
+        let import = Import { request, profile: &profile, options: &options };
+        let outcome = match &request.parent {
+            Some(parent) => self.import_upon(&import, parent, began),
+            None => self.import_whole(&import, began),
+        };
+        outcome.inspect(|_| {
+            if let Some(store) = self.store.get() {
+                store.close_database();
+            }
+        })
+    }
+
+    fn import_whole(
+        &self,
+        import: &Import<'_>,
+        began: impl FnOnce(ImportStart),
+    ) -> Result<ImportOutcome> {
+        let Import { request, options, .. } = *import;
+        let config = config(ExecParameters::default(), import)?;
         let reading = match request.reference {
             Some(_) => Reading::MaybeTwice,
             None => Reading::Once,
         };
-        let mut source = self.open_source(&request.source, (&options, reading))?;
+        let mut source = self.open_source(&request.source, (options, reading))?;
         let store = self.store()?;
         let driver = self.storage_driver()?;
         began(ImportStart { counters: Arc::clone(&options.counters), total: source.total() });
-        let outcome = match self.unchanged((store, request), &mut source, &options)? {
+        match self.unchanged((store, request), &mut source, options)? {
             Some(known) => {
                 let platform = platform(request, known.platform()?);
                 let outcome = put(store, request, (config, &platform), known.summary.clone());
@@ -120,13 +144,12 @@ impl Engine {
             }
             None => {
                 let pending = store.begin_layer(driver)?;
-                let summary = write_layer(&pending, (request, source), &options)?;
+                let summary = write_layer(&pending, (request, source), options)?;
                 let found = tree::platform(&driver::open_layer(&pending.location())?)?;
                 let made = ((config, &platform(request, found)), summary);
                 put_new((store, request), pending, made)
             }
-        };
-        outcome.inspect(|_| store.close_database())
+        }
     }
 
     /// What the profile and the user leave out. A profile's dead patterns are
@@ -138,6 +161,13 @@ impl Engine {
         ExcludeSet::parse(profiles.chain(own.iter().map(Vec::as_slice)))?
             .with_clean(profile.import.clean.iter().map(String::as_bytes))
     }
+}
+
+/// What is to be imported, with what its profile and its lists say.
+struct Import<'a> {
+    request: &'a ImportRequest,
+    profile: &'a Profile,
+    options: &'a ImportOptions,
 }
 
 /// What the image is for: what was asked for, or what its programs tell.
@@ -195,8 +225,9 @@ fn within(archive: &ImportSource, error: Error) -> Error {
     }
 }
 
-fn config(request: &ImportRequest, profile: &Profile) -> Result<ExecParameters> {
-    let mut config = ExecParameters::default();
+/// `config` as the profile and the user change it.
+fn config(mut config: ExecParameters, import: &Import<'_>) -> Result<ExecParameters> {
+    let Import { request, profile, .. } = import;
     if request.profile.is_some() {
         config.labels.insert(profiles::LABEL.into(), profile.name.clone());
     }

@@ -5,6 +5,7 @@ mod excludes;
 mod identity;
 mod interrupted;
 mod outside;
+mod parent;
 mod recorded;
 mod refused;
 mod told;
