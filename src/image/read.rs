@@ -342,14 +342,16 @@ impl<R: BufRead> TarReader<R> {
         let mut numbers = foreign::MapText::default();
         let mut used = 0;
         while !numbers.is_complete() {
-            if used + BLOCK as u64 > stored.next_multiple_of(BLOCK as u64) {
+            // Its last block is whole, and of the data: what pads the data is
+            // skipped once more.
+            if used + BLOCK as u64 > stored {
                 return Err(Error::invalid("the map of a sparse file is cut off"));
             }
             let block = self.block()?.ok_or_else(|| truncated(&self.last))?;
             numbers.push(&block)?;
             used += BLOCK as u64;
         }
-        Ok((numbers.finish(), used.min(stored)))
+        Ok((numbers.finish(), used))
     }
 
     /// The map of an old GNU sparse header and the blocks that go on with it.
