@@ -75,6 +75,8 @@ pub use lifecycle::{
     Attach, ContainerFilter, ContainerResources, ContainerUpdate, Label, Launched,
     LifecycleOptions, RemoveRunning, StartedContainer, StatusFilter, StopOptions,
 };
+#[doc(hidden)]
+pub use load::read_archive;
 pub use load::{LoadRequest, LoadedImage};
 pub use logs::ContainerLogs;
 pub use profiles::ProfileSummary;

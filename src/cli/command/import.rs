@@ -23,6 +23,7 @@ pub(in crate::cli) fn run(engine: &Engine, import: Import) -> Result<i32> {
         author: import.author,
         platform: import.platform,
         profile: import.profile,
+        max_entries: Some(import.max_entries),
     };
     let start = Instant::now();
     let mut line = None;

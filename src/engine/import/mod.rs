@@ -48,6 +48,8 @@ pub struct ImportRequest {
     pub platform: Option<Platform>,
     /// The profile by name.
     pub profile: Option<String>,
+    /// The most members of an archive.
+    pub max_entries: Option<u64>,
 }
 
 /// What an import made.
@@ -100,6 +102,7 @@ impl Engine {
         let options = ImportOptions {
             excludes: self.import_excludes(request, &profile)?,
             epoch: self.settings.epoch,
+            max_entries: request.max_entries,
             counters: Arc::new(Counters::default()),
         };
         let config = config(request, &profile)?;
