@@ -61,15 +61,19 @@ impl ImageRef {
     }
 
     /// The repository as docker prints it: without `docker.io/` and
-    /// `library/` where they are the defaults.
+    /// `library/` where they are the defaults, unless it would be read as
+    /// another one then.
     pub fn familiar_repository(&self) -> String {
-        if self.registry != DEFAULT_REGISTRY {
-            return format!("{}/{}", self.registry, self.repository);
+        let short = match self.repository.strip_prefix("library/") {
+            Some(name) if !name.contains('/') => name,
+            _ => &self.repository,
+        };
+        // Alone, `docker.io/a.io/b` would be of the registry a.io.
+        let is_plain = matches!(split_registry(short), Ok((None, _))) && !is_encoded_digest(short);
+        if self.registry == DEFAULT_REGISTRY && is_plain {
+            return short.to_owned();
         }
-        match self.repository.strip_prefix("library/") {
-            Some(name) if !name.contains('/') => name.to_owned(),
-            _ => self.repository.clone(),
-        }
+        self.full_repository()
     }
 
     /// Registry and repository in full, as in `docker.io/library/debian`.
@@ -244,6 +248,17 @@ mod tests {
             assert_eq!(text.parse::<ImageRef>().unwrap().to_string(), text);
         }
         assert_eq!("docker.io/library/x".parse::<ImageRef>().unwrap().to_string(), "x");
+    }
+
+    #[test]
+    fn what_the_familiar_form_would_change_is_printed_in_full() {
+        let id = Digest::of(b"").encoded();
+        for name in ["a.io/b", "localhost/b", "a.b/c/d:1", &format!("library/{id}")] {
+            let text = format!("docker.io/{name}");
+            let parsed: ImageRef = text.parse().unwrap();
+            assert_eq!(parsed.to_string(), text);
+        }
+        assert_eq!("docker.io/localhost".parse::<ImageRef>().unwrap().to_string(), "localhost");
     }
 
     #[test]

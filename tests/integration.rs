@@ -3,6 +3,7 @@
 
 mod architecture;
 mod cli;
+mod fuzz;
 mod harness;
 mod init;
 mod real;

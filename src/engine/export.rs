@@ -2,10 +2,9 @@
 //! canonical tar, which `import` takes again.
 
 use std::io::Write;
-use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
-use crate::image::{self, Counters, ExcludeSet, ImportOptions, Report};
+use crate::image::{self, ExcludeSet, ImportOptions, Report};
 use crate::mount::{LayerForm, Lower, Mount, Overlay};
 use crate::runtime::source;
 use crate::store::{ContainerRecord, ImageRecord, Store};
@@ -31,7 +30,7 @@ impl Engine {
         let options = ImportOptions {
             excludes: ExcludeSet::parse(patterns.iter().map(Vec::as_slice))?,
             epoch: self.settings.epoch,
-            counters: Arc::new(Counters::default()),
+            ..ImportOptions::default()
         };
         output.fill(&self.settings, |output| self.write_rootfs(&request.source, &options, output))
     }

@@ -4,7 +4,7 @@
 
 use crate::digest::ChainId;
 use crate::error::{Context, Error, Kind, Result};
-use crate::image::{self, Counters, LayerTarget, LoadOptions};
+use crate::image::{self, Counters, LayerLimits, LayerTarget, LoadOptions};
 use crate::runtime::idmap::UserNamespace;
 use crate::store::{Driver, LayerLocation, Store};
 
@@ -59,7 +59,7 @@ fn convert(
     let options = LoadOptions {
         below: &driver::Stack { store, chain: record.parent, user_namespace },
         marks: driver::marks(user_namespace),
-        limit: u64::MAX,
+        limits: LayerLimits::NONE,
         counters: &counters,
     };
     let from = save::layer(store, chain)?;

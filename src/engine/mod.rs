@@ -81,6 +81,8 @@ pub use lifecycle::{
     Attach, ContainerFilter, ContainerResources, ContainerUpdate, Label, Launched,
     LifecycleOptions, PrunedContainers, RemoveRunning, StartedContainer, StatusFilter, StopOptions,
 };
+#[doc(hidden)]
+pub use load::read_archive;
 pub use load::{LoadRequest, LoadedImage};
 pub use logs::ContainerLogs;
 pub use profiles::ProfileSummary;

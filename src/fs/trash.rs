@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::error::{Error, Kind, Result};
 
-use super::{Dir, FileKind, absent_is_none};
+use super::{Dir, FileKind, Names, absent_is_none};
 
 /// Removes `path` and all below it; its absence is success. Goes on after an
 /// error and returns the first one at the end.
@@ -30,7 +30,9 @@ pub fn remove_tree(path: &Path) -> Result<()> {
 struct Level {
     dir: Dir,
     name: OsString,
-    pending: Vec<OsString>,
+    entries: Names,
+    /// How many of them are not removed yet, from the first on.
+    left: usize,
 }
 
 impl Level {
@@ -47,8 +49,15 @@ impl Level {
         if mode & 0o700 != 0o700 {
             parent.set_mode(name, 0o700)?;
         }
-        let pending = dir.names()?.iter().map(OsStr::to_owned).collect();
-        Ok(Self { dir, name: name.to_owned(), pending })
+        let entries = dir.names()?;
+        let left = entries.len();
+        Ok(Self { dir, name: name.to_owned(), entries, left })
+    }
+
+    /// The name of one that is not removed yet.
+    fn next(&mut self) -> Option<OsString> {
+        self.left = self.left.checked_sub(1)?;
+        self.entries.get(self.left).map(OsStr::to_owned)
     }
 }
 
@@ -68,7 +77,7 @@ fn remove_entry(parent: &Dir, name: &OsStr, first: &mut Option<Error>) {
             }
         }
         let Some(level) = levels.last_mut() else { return };
-        next = level.pending.pop();
+        next = level.next();
         if next.is_none() {
             let done = levels.pop();
             let above = levels.last().map_or(parent, |level| &level.dir);

@@ -14,18 +14,18 @@ use super::pipeline::ChunkReader;
 use super::read::TarReader;
 use super::sparse_copy::SparseCopy;
 
-/// Keeps the tar that `input` gives, and an index of it, as the layer
-/// `target`.
+/// Keeps the tar that `input` gives, of at most `limit` members, and an index
+/// of it, as the layer `target`.
 ///
 /// # Errors
 /// Those of [`erofs::write_index`] and of writing.
 pub(super) fn keep(
-    input: ChunkReader<'_>,
+    (input, limit): (ChunkReader<'_>, u64),
     target: &LayerTarget,
     options: &IndexOptions<'_>,
 ) -> Result<Applied> {
     let mut data = SparseCopy::create(&target.data)?;
-    let reader = TarReader::new(input.copied_to(&mut data));
+    let reader = TarReader::new(input.copied_to(&mut data)).at_most(limit);
     let indexed = erofs::write_index(reader, &target.index, options);
     // What the index says of a failure to write is that it could not read.
     data.finish()?;

@@ -62,6 +62,21 @@ pub(super) fn encode(entry: &Entry, out: &mut Vec<u8>) {
     out.extend(map.unwrap_or_default());
 }
 
+/// The canonical tar of `members`, each with its data, in the order they have:
+/// what [`write_tree`](super::write_tree) would write of such a tree. Only the
+/// fuzz targets come by it, who have no tree.
+#[doc(hidden)]
+pub fn write_members(members: &[(Entry, Vec<u8>)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (entry, data) in members {
+        encode(entry, &mut out);
+        out.extend_from_slice(data);
+        out.resize(out.len() + padding(data.len() as u64), 0);
+    }
+    out.extend_from_slice(&END);
+    out
+}
+
 /// How many bytes of data follow what [`encode`] wrote, padding not counted.
 pub(super) fn data_size(entry: &Entry) -> u64 {
     match &entry.kind {

@@ -33,6 +33,8 @@ pub struct ImportOptions {
     pub excludes: ExcludeSet,
     /// Later times become this one (SOURCE_DATE_EPOCH).
     pub epoch: Option<Timestamp>,
+    /// The most members of an archive; a directory may have any number.
+    pub max_entries: Option<u64>,
     /// Counted up on the way, for whoever shows how far it is: members, and
     /// bytes of the source (see [`Counters::bytes`]).
     pub counters: Arc<Counters>,
@@ -270,7 +272,8 @@ pub(super) fn extract(
         counters: Some(&options.counters),
         ..ApplyOptions::default()
     };
-    let applied = apply(TarReader::new(reader), &tree, &apply_options)?;
+    let reader = TarReader::new(reader).at_most(options.max_entries.unwrap_or(u64::MAX));
+    let applied = apply(reader, &tree, &apply_options)?;
     // The root alone is no filesystem either; its path would say nothing.
     if applied.entries <= u64::from(applied.has_root) {
         return Err(Error::invalid("the archive is empty")
@@ -307,7 +310,8 @@ impl LayerTarget {
                 apply(TarReader::new(input), &self.open_tree()?, &options)
             }
             LayerForm::Archive => {
-                archive::keep(input, self, &IndexOptions { counters, level: Level::Whole })
+                let options = IndexOptions { counters, level: Level::Whole };
+                archive::keep((input, u64::MAX), self, &options)
             }
         }
     }

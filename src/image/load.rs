@@ -37,14 +37,28 @@ pub trait Below {
     fn merged(&self) -> Result<Option<Dir>>;
 }
 
+/// How large a layer may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayerLimits {
+    /// The most bytes that its tar may have.
+    pub bytes: u64,
+    /// The most members.
+    pub entries: u64,
+}
+
+impl LayerLimits {
+    /// Any size.
+    pub const NONE: Self = Self { bytes: u64::MAX, entries: u64::MAX };
+}
+
 /// How a layer is loaded.
 pub struct LoadOptions<'a> {
     /// What is below.
     pub below: &'a dyn Below,
     /// How overlayfs is told of opaque directories.
     pub marks: MarkSpace,
-    /// The most bytes that its tar may have.
-    pub limit: u64,
+    /// How large it may be.
+    pub limits: LayerLimits,
     /// Its members are counted up on the way.
     pub counters: &'a Counters,
 }
@@ -64,7 +78,7 @@ pub struct LoadedLayer {
 /// whose tree is an empty directory.
 ///
 /// # Errors
-/// `Unsupported` beyond the limit; those of [`open_compressed`], of `reader`
+/// `Unsupported` beyond the limits; those of [`open_compressed`], of `reader`
 /// and of [`apply`](super::apply()).
 pub fn load_layer(
     reader: Box<dyn Read + Send>,
@@ -72,7 +86,7 @@ pub fn load_layer(
     options: &LoadOptions<'_>,
 ) -> Result<LoadedLayer> {
     let mut reader = open_compressed(reader)?;
-    let limit = options.limit;
+    let limit = options.limits.bytes;
     let produce = |sink: &mut ChunkSink| decode(&mut reader, sink, limit);
     let through = pipeline::run(produce, |input| keep(input, target, options))?;
     Ok(LoadedLayer {
@@ -114,13 +128,15 @@ pub(super) fn keep(
     if target.form == LayerForm::Archive {
         let merged = options.below.merged()?;
         let level = merged.as_ref().map_or(Level::Lowest, Level::Upon);
-        return archive::keep(input, target, &IndexOptions { counters, level });
+        let reader = (input, options.limits.entries);
+        return archive::keep(reader, target, &IndexOptions { counters, level });
     }
     let tree = Dir::open(&target.tree)?;
     let lower = options.below.layers()?;
     let diff = Some(Diff { lower: &lower, target, marks: options.marks });
+    let reader = TarReader::new(input).at_most(options.limits.entries);
     let options = ApplyOptions { counters, diff, ..ApplyOptions::default() };
-    let mut applied = apply(TarReader::new(input), &tree, &options)?;
+    let mut applied = apply(reader, &tree, &options)?;
     std::mem::take(&mut applied.overrides).save(&target.overrides)?;
     Ok(applied)
 }

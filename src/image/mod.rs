@@ -48,6 +48,8 @@ mod xattrs;
 pub use apply::{Applied, ApplyOptions, Diff, LeftOut, LowerLayer, Upon, apply};
 pub use archive::write_empty_archive;
 pub use assemble::{AssembledImage, LayerBlob, NewImage, assemble};
+#[doc(hidden)]
+pub use canonical::write_members;
 pub use compress::{is_compressed, open_compressed};
 pub use derive::{ChildImage, derive};
 pub use diff::{Changes, CopiedChanges, MarkSpace, copy_changes, finish_layer};
@@ -66,7 +68,7 @@ pub use layer::{LayerTarget, regenerate, rewrite_layer, write_layer};
 pub use layout::{
     LayoutContent, LayoutForm, LayoutImage, LayoutName, Packing, write_layout, write_layout_archive,
 };
-pub use load::{Below, LoadOptions, LoadedLayer, convert_layer, load_layer};
+pub use load::{Below, LayerLimits, LoadOptions, LoadedLayer, convert_layer, load_layer};
 pub use overrides::Overrides;
 pub use pack::Compression;
 pub use read::TarReader;

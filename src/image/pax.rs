@@ -100,14 +100,17 @@ pub(super) fn parse_time(text: &[u8]) -> Option<Timestamp> {
         Some(dot) => (&text[..dot], &text[dot + 1..]),
         None => (text, &b""[..]),
     };
-    let whole = i64::try_from(decimal(whole)?).ok()?;
+    let whole = decimal(whole)?;
     let nanoseconds = parse_fraction(fraction)?;
-    match (negative, nanoseconds) {
-        (false, _) => Some(Timestamp { seconds: whole, nanoseconds }),
-        (true, 0) => Some(Timestamp::from_seconds(-whole)),
-        (true, _) => {
+    if !negative {
+        return Some(Timestamp { seconds: i64::try_from(whole).ok()?, nanoseconds });
+    }
+    let seconds = 0i64.checked_sub_unsigned(whole)?;
+    match nanoseconds {
+        0 => Some(Timestamp::from_seconds(seconds)),
+        _ => {
             let nanoseconds = NANOSECONDS - nanoseconds;
-            Some(Timestamp { seconds: (-whole).checked_sub(1)?, nanoseconds })
+            Some(Timestamp { seconds: seconds.checked_sub(1)?, nanoseconds })
         }
     }
 }
@@ -152,13 +155,17 @@ mod tests {
             (-2, 500_000_000, "-1.5"),
             (-2, 0, "-2"),
             (1, 1, "1.000000001"),
+            (i64::MIN, 0, "-9223372036854775808"),
+            (i64::MIN, 1, "-9223372036854775807.999999999"),
         ] {
             let time = Timestamp { seconds, nanoseconds };
             assert_eq!(encode_time(time), text);
             assert_eq!(parse_time(text.as_bytes()), Some(time));
         }
         assert_eq!(parse_time(b"1.0000000019").unwrap().nanoseconds, 1);
-        for bad in ["", "-", ".", ".5", "1.x", "+1", "1e3", "99999999999999999999"] {
+        for bad in
+            ["", "-", ".", ".5", "1.x", "+1", "1e3", "99999999999999999999", "-9223372036854775809"]
+        {
             assert_eq!(parse_time(bad.as_bytes()), None, "{bad}");
         }
     }

@@ -43,6 +43,8 @@ pub struct TarReader<R> {
     has_more: bool,
     /// Takes in all that passes but the data of files.
     frame: Option<FrameWriter>,
+    /// The most members, and how many more there may be.
+    limit: (u64, u64),
 }
 
 /// The data of the present member.
@@ -71,7 +73,15 @@ impl<R: BufRead> TarReader<R> {
             end_marker: false,
             has_more: false,
             frame: None,
+            limit: (u64::MAX, u64::MAX),
         }
+    }
+
+    /// The same, of at most `limit` members.
+    #[must_use]
+    pub fn at_most(mut self, limit: u64) -> Self {
+        self.limit = (limit, limit);
+        self
     }
 
     /// Keeps in `frame` what the data of the files is no part of. What is
@@ -98,7 +108,8 @@ impl<R: BufRead> TarReader<R> {
     ///
     /// # Errors
     /// `Invalid` if the input is no tar, is damaged or ends within a member;
-    /// `Unsupported` for members that no file system can hold.
+    /// `Unsupported` for members that no file system can hold, and for more
+    /// members than there may be.
     pub fn next_entry(&mut self) -> Result<Option<Entry>> {
         if self.ended {
             return Ok(None);
@@ -306,6 +317,7 @@ impl<R: BufRead> TarReader<R> {
         let (mut entry, stored) = foreign::member(header, &extensions)?;
         let name = entry.display_path();
         self.last = Some(name.clone());
+        self.limit.1 = self.limit.1.checked_sub(1).ok_or_else(|| too_many(self.limit.0, &name))?;
         let context = || format!("cannot read {name} in the archive");
         let mut left = stored;
         if let EntryKind::Regular { size, sparse } = &mut entry.kind {
@@ -342,14 +354,16 @@ impl<R: BufRead> TarReader<R> {
         let mut numbers = foreign::MapText::default();
         let mut used = 0;
         while !numbers.is_complete() {
-            if used + BLOCK as u64 > stored.next_multiple_of(BLOCK as u64) {
+            // Its last block is whole, and of the data: what pads the data is
+            // skipped once more.
+            if used + BLOCK as u64 > stored {
                 return Err(Error::invalid("the map of a sparse file is cut off"));
             }
             let block = self.block()?.ok_or_else(|| truncated(&self.last))?;
             numbers.push(&block)?;
             used += BLOCK as u64;
         }
-        Ok((numbers.finish(), used.min(stored)))
+        Ok((numbers.finish(), used))
     }
 
     /// The map of an old GNU sparse header and the blocks that go on with it.
@@ -394,6 +408,11 @@ fn truncated(last: &Option<String>) -> Error {
     let last = last.as_deref().unwrap_or("its first header");
     Error::invalid(format!("the archive is cut off in or after {last}"))
         .hint("make or download it again")
+}
+
+fn too_many(limit: u64, last: &str) -> Error {
+    Error::unsupported(format!("there are more than {limit} members, at last {last:?}"))
+        .hint("allow more with --max-entries, if you trust who made it")
 }
 
 fn not_tar(start: &[u8]) -> Error {

@@ -7,6 +7,7 @@ use crate::engine::ImportSource;
 use crate::platform::Platform;
 use crate::reference::ImageRef;
 
+use super::MAX_ENTRIES;
 use super::excludes::Excludes;
 
 /// Make an image of a root filesystem: a directory or a tar
@@ -42,6 +43,9 @@ pub(in crate::cli) struct Import {
     /// its configuration is where the new one begins
     #[arg(long, value_name = "IMAGE")]
     pub parent: Option<String>,
+    /// The most files, directories and links that an archive may have
+    #[arg(long, value_name = "N", default_value_t = MAX_ENTRIES)]
+    pub max_entries: u64,
     /// Show no progress
     #[arg(short, long)]
     pub quiet: bool,

@@ -7,6 +7,8 @@ use clap::Args;
 use crate::engine::options::size::parse_size;
 use crate::platform::Platform;
 
+use super::MAX_ENTRIES;
+
 /// Load images from an archive
 ///
 /// Loads the images of an archive that docker, podman, skopeo, umoci or envbox
@@ -27,4 +29,7 @@ pub(in crate::cli) struct Load {
     /// The most that one layer may hold, uncompressed
     #[arg(long, value_name = "SIZE", default_value = "64g", value_parser = parse_size)]
     pub max_layer_size: u64,
+    /// The most files, directories and links that one layer may have
+    #[arg(long, value_name = "N", default_value_t = MAX_ENTRIES)]
+    pub max_entries: u64,
 }

@@ -55,6 +55,11 @@ use system::SystemVerb;
 use update::Update;
 use volume::VolumeVerb;
 
+/// The most members of a tar, unless the user says more: the largest layers and
+/// root filesystems that were seen have some hundred thousand, and what is
+/// needed to index a layer grows with them.
+const MAX_ENTRIES: u64 = 1_000_000;
+
 const COMPLETION_HELP: &str = "For bash:  envbox completion bash \
     >~/.local/share/bash-completion/completions/envbox\n\
     For zsh:   envbox completion zsh >DIRECTORY/_envbox, a DIRECTORY of $fpath\n\

@@ -24,6 +24,7 @@ pub(in crate::cli) fn run(engine: &Engine, import: Import) -> Result<i32> {
         platform: import.platform,
         profile: import.profile,
         parent: import.parent,
+        max_entries: Some(import.max_entries),
     };
     let start = Instant::now();
     let mut line = None;

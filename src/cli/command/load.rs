@@ -5,6 +5,7 @@ use crate::cli::exit;
 use crate::cli::progress::{self, Progress};
 use crate::engine::{Engine, ImportStart, LoadRequest, LoadedImage};
 use crate::error::Result;
+use crate::image::LayerLimits;
 
 /// Loads, and says in docker's words what.
 pub(in crate::cli) fn run(engine: &Engine, load: Load) -> Result<i32> {
@@ -12,7 +13,7 @@ pub(in crate::cli) fn run(engine: &Engine, load: Load) -> Result<i32> {
     let request = LoadRequest {
         input: load.input,
         platform: load.platform,
-        layer_limit: load.max_layer_size,
+        layer_limits: LayerLimits { bytes: load.max_layer_size, entries: load.max_entries },
     };
     let mut line = None;
     let loaded = engine.load(&request, |ImportStart { counters, total }| {

@@ -53,6 +53,8 @@ pub struct ImportRequest {
     /// The image that the source is stored as a difference to; its config is
     /// the base then.
     pub parent: Option<String>,
+    /// The most members of an archive.
+    pub max_entries: Option<u64>,
 }
 
 /// What an import made.
@@ -106,6 +108,7 @@ impl Engine {
         let options = ImportOptions {
             excludes: self.import_excludes(request, &profile)?,
             epoch: self.settings.epoch,
+            max_entries: request.max_entries,
             counters: Arc::new(Counters::default()),
         };
         let import = Import { request, profile: &profile, options: &options };

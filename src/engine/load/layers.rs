@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::digest::{ChainId, DiffId, VerifyingReader};
 use crate::engine::driver;
 use crate::error::{Error, Result};
-use crate::image::{self, Below, Counters, LayerTarget, LoadOptions, LoadedLayer};
+use crate::image::{self, Below, Counters, LayerLimits, LayerTarget, LoadOptions, LoadedLayer};
 use crate::runtime::idmap::UserNamespace;
 use crate::store::{Driver, EphemeralSnapshot, LayerLocation, LayerRecord, Spool, Store};
 
@@ -20,7 +20,7 @@ pub(super) struct Loader<'a> {
     store: &'a Store,
     driver: Driver,
     user_namespace: UserNamespace,
-    limit: u64,
+    limits: LayerLimits,
     counters: Arc<Counters>,
     spool: Spool,
     /// Those that were not in the store before.
@@ -30,21 +30,21 @@ pub(super) struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    /// A loader of layers of at most `limit` bytes.
+    /// A loader of layers within the limits.
     ///
     /// # Errors
     /// Those of [`Store::begin_spool`].
     pub(super) fn new(
         store: &'a Store,
         (driver, user_namespace): (Driver, UserNamespace),
-        (limit, counters): (u64, Arc<Counters>),
+        (limits, counters): (LayerLimits, Arc<Counters>),
     ) -> Result<Self> {
         let (new, held) = (HashSet::new(), Vec::new());
         Ok(Self {
             store,
             driver,
             user_namespace,
-            limit,
+            limits,
             counters,
             spool: store.begin_spool()?,
             new,
@@ -136,7 +136,7 @@ impl<'a> Loader<'a> {
         let options = LoadOptions {
             below,
             marks: driver::marks(self.user_namespace),
-            limit: self.limit,
+            limits: self.limits,
             counters: &self.counters,
         };
         image::load_layer(reader, target, &options)

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use crate::digest::{ChainId, DiffId, Digest, ImageId};
 use crate::error::{Context, Error, Kind, Result};
 use crate::fs::{self, Dir, File, FileKind, Timestamp};
-use crate::image::{self, Counters};
+use crate::image::{self, Counters, LayerLimits};
 use crate::oci::{Descriptor, ImageConfig, Manifest, media_type, to_canonical_json};
 use crate::platform::Platform;
 use crate::reference::ImageRef;
@@ -39,8 +39,8 @@ pub struct LoadRequest {
     pub input: Option<PathBuf>,
     /// Which image of those for several platforms.
     pub platform: Option<Platform>,
-    /// The most bytes that the tar of one layer may have.
-    pub layer_limit: u64,
+    /// How large one layer may be.
+    pub layer_limits: LayerLimits,
 }
 
 /// What was loaded, by one name or by none.
@@ -116,8 +116,8 @@ impl Engine {
             Input::Stream(_, size) => *size,
         };
         began(ImportStart { counters: Arc::clone(&counters), total });
-        let mut loader = Loader::new(store, form, (request.layer_limit, Arc::clone(&counters)))?;
-        let options = Arc::new(ReadOptions { limit: request.layer_limit, counters });
+        let mut loader = Loader::new(store, form, (request.layer_limits, Arc::clone(&counters)))?;
+        let options = Arc::new(ReadOptions { limit: request.layer_limits.bytes, counters });
         let loaded = open_archive(loader.folder(), input, &options)
             .and_then(|archive| load_all(&mut loader, &archive, request))
             .context(|| format!("cannot load {shown}"));
@@ -157,6 +157,34 @@ fn open_archive(folder: &Path, input: Input, options: &Arc<ReadOptions>) -> Resu
     };
     let reader = image::open_compressed(image::counted(reader, &options.counters))?;
     Archive::of_stream(reader, folder, options)
+}
+
+/// The config of an image, and its layers as an archive has them.
+#[doc(hidden)]
+pub type ArchivedImage = (Vec<u8>, Vec<Vec<u8>>);
+
+/// What a load would find in the archive `file` before it takes layers into a
+/// store. It is read where it lies, or as a stream whose members go to `folder`.
+/// Only the fuzz targets come by it, who have no store.
+///
+/// # Errors
+/// Those of [`Engine::load`] but for its store's.
+#[doc(hidden)]
+pub fn read_archive(file: File, folder: Option<&Path>, limit: u64) -> Result<Vec<ArchivedImage>> {
+    let options = Arc::new(ReadOptions { limit, counters: Arc::default() });
+    let archive = match folder {
+        Some(folder) => open_archive(folder, Input::Stream(Box::new(file), None), &options)?,
+        None => Archive::of_file(file, &options)?,
+    };
+    let content = |image: FoundImage| {
+        parse::<ImageConfig>("image config", &image.config)?;
+        let layer = |layer: &FoundLayer| {
+            archive.read(&layer.path, limit)?.ok_or_else(|| archive::missing(&layer.path))
+        };
+        let layers = image.layers.iter().map(layer).collect::<Result<Vec<Vec<u8>>>>()?;
+        Ok((image.config, layers))
+    };
+    find(&archive, None)?.into_iter().map(content).collect()
 }
 
 fn load_all(

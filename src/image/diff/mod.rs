@@ -85,7 +85,8 @@ pub fn finish_layer(layer: &LayerTarget, below: Option<&Dir>) -> Result<LayerSum
         LayerForm::Archive => {
             let level = below.map_or(Level::Lowest, Level::Upon);
             let options = IndexOptions { counters: None, level };
-            let through = pipeline::run(produce, |input| archive::keep(input, layer, &options))?;
+            let through =
+                pipeline::run(produce, |input| archive::keep((input, u64::MAX), layer, &options))?;
             fs::remove_tree(&layer.tree)?;
             (through.produced, through.diff_id, through.size)
         }

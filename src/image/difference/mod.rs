@@ -36,7 +36,7 @@ use crate::fs::Dir;
 use super::apply::Applied;
 use super::import::{BUFFER, ImportOptions, LayerSummary, extract};
 use super::layer::LayerTarget;
-use super::load::{self, Below, LoadOptions};
+use super::load::{self, Below, LayerLimits, LoadOptions};
 use super::marks::MarkSpace;
 use super::overrides::Overrides;
 use super::pipeline::{self, ChunkReader, ChunkSink, Through};
@@ -168,8 +168,12 @@ impl DifferenceTarget<'_> {
     fn keep(&self, input: ChunkReader<'_>) -> Result<Applied> {
         // The source's members are counted, not the layer's.
         let counters = &Counters::default();
-        let options =
-            LoadOptions { below: self.below, marks: self.marks, limit: u64::MAX, counters };
+        let options = LoadOptions {
+            below: self.below,
+            marks: self.marks,
+            limits: LayerLimits::NONE,
+            counters,
+        };
         load::keep(input, self.layer, &options)
     }
 }

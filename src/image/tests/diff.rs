@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::*;
 use crate::image::load::below::Trees;
-use crate::image::{Counters, LoadOptions, load_layer};
+use crate::image::{Counters, LayerLimits, LoadOptions, load_layer};
 use crate::mount::LayerForm;
 
 fn layer(room: &Path, name: &str) -> LayerTarget {
@@ -44,7 +44,7 @@ fn load(target: &LayerTarget, members: &[&str], lower: &[LayerTarget]) -> Result
     let options = LoadOptions {
         below: &Trees(lower),
         marks: MarkSpace::User,
-        limit: u64::MAX,
+        limits: LayerLimits::NONE,
         counters: &counters,
     };
     load_layer(Box::new(Cursor::new(archive(members))), target, &options).map(drop)

@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use super::*;
 use crate::image::load::below::Trees;
-use crate::image::{Counters, LoadOptions, MarkSpace, load_layer, rewrite_layer};
+use crate::image::{Counters, LayerLimits, LoadOptions, MarkSpace, load_layer, rewrite_layer};
 use crate::mount::LayerForm;
 
 fn header(name: &str, kind: tar::EntryType, size: usize) -> tar::Header {
@@ -37,7 +37,7 @@ fn again(tar: &[u8]) -> (tempfile::TempDir, Result<Vec<u8>>) {
     let options = LoadOptions {
         below: &Trees(&[]),
         marks: MarkSpace::Trusted,
-        limit: u64::MAX,
+        limits: LayerLimits::NONE,
         counters: &Counters::default(),
     };
     let loaded = load_layer(Box::new(Cursor::new(tar.to_vec())), &target, &options);

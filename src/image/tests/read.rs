@@ -246,6 +246,12 @@ fn refuses_sparse_maps_that_lie() {
     for map in [&b"8,4,0,4"[..], b"0,4,2,4", b"0,4,998,4", b"0,4,8", b"0,4,8,x", b"0,4,8,5"] {
         assert!(claims(map, b"12345678").is_err(), "{}", String::from_utf8_lossy(map));
     }
+    // A map in the padding of too little data: the next header would be read
+    // from its middle.
+    let one: [(&str, &[u8]); 3] =
+        [("GNU.sparse.major", b"1"), ("GNU.sparse.minor", b"0"), ("GNU.sparse.realsize", b"0")];
+    let short = entries(&pax_member(&one, b"0\n")).unwrap_err();
+    assert!(short.chain().contains("cut off"), "{}", short.chain());
     let huge = b"99999999\n0\n";
     let records: [(&str, &[u8]); 3] =
         [("GNU.sparse.major", b"1"), ("GNU.sparse.minor", b"0"), ("GNU.sparse.realsize", b"5")];

@@ -49,6 +49,17 @@ fn member(name: &str, flag: u8, target: &str) -> Vec<u8> {
 }
 
 for_everyone! {
+    fn an_archive_of_more_members_than_are_allowed(room) {
+        let names = ["a", "b", "c", "d"];
+        let mut bytes: Vec<u8> = names.iter().flat_map(|name| member(name, b'0', "")).collect();
+        bytes.extend([0; 1024]);
+        let many = file(room, "many.tar", &bytes);
+        fails(room, &[text(&many), "x", "--max-entries", "3"])
+            .warns("more than 3 members, at last \"d\"")
+            .warns("--max-entries");
+        room.envbox(&["import", "-q", text(&many), "x", "--max-entries", "4"]).succeeds();
+    }
+
     fn a_source_that_is_missing_or_empty(room) {
         fails(room, &["/no/such/tree", "x"]).warns("/no/such/tree does not exist").warns("hint: ");
         fails(room, &["", "x"]).warns("the source is an empty word").warns("hint: ");

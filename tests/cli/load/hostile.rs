@@ -212,6 +212,16 @@ with open('many.tar', 'wb') as many:
         assert_eq!(state(room), before);
     }
 
+    fn a_layer_has_only_so_many_members_unless_more_are_allowed(room) {
+        let before = open_store(room);
+        python(room, "
+docker('many.tar', image([layer(*[(n, 'f') for n in 'abcde'])], ['many:1']))");
+        let load = |most: &str| room.envbox(&["load", "-i", "many.tar", "--max-entries", most]);
+        load("4").exits(1).warns("more than 4 members, at last \"e\"").warns("--max-entries");
+        assert_eq!(state(room), before);
+        load("5").succeeds().says("Loaded image: many:1");
+    }
+
     fn a_directory_reaches_for_nothing_outside(room) {
         let before = open_store(room);
         python(room, "

@@ -10,7 +10,7 @@ use super::*;
 use crate::image::layer::LayerTarget;
 use crate::image::load::below::Trees;
 use crate::image::marks::MarkSpace;
-use crate::image::{Attributes, Counters, Entry, EntryKind, LoadOptions, load_layer};
+use crate::image::{Attributes, Counters, Entry, EntryKind, LayerLimits, LoadOptions, load_layer};
 use crate::mount::LayerForm;
 
 /// Members by lines: `d/` a directory, `l -> t` a hard link, `s => t` a
@@ -92,7 +92,8 @@ fn same_in_both_forms(test: &str, layers: &[&[&str]]) -> Vec<String> {
         let lower: Vec<LayerTarget> = targets.iter().rev().cloned().collect();
         let marks = MarkSpace::Trusted;
         let below = Trees(&lower);
-        let options = LoadOptions { below: &below, marks, limit: u64::MAX, counters: &counters };
+        let limits = LayerLimits::NONE;
+        let options = LoadOptions { below: &below, marks, limits, counters: &counters };
         load_layer(Box::new(std::io::Cursor::new(bytes.clone())), &target, &options).unwrap();
         std::fs::write(folder.join("tar"), &bytes).unwrap();
         let below: Vec<PathBuf> = mounts.iter().rev().map(path_of).collect();

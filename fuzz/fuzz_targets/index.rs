@@ -1,0 +1,5 @@
+//! Gives the fuzzer's inputs to `index`, which the library beside this describes.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| envbox_fuzz::run("index", input));
