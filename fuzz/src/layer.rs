@@ -148,7 +148,7 @@ fn is_packed(input: &[u8]) -> bool {
     let mut file = tempfile::tempfile().expect("a temporary file");
     file.write_all(input).expect("a temporary file");
     file.seek(SeekFrom::Start(0)).expect("a temporary file");
-    is_compressed(&file.into()).unwrap_or(true)
+    is_compressed(&file).unwrap_or(true)
 }
 
 /// All that a member of a layer could do to a file beside the tree.

@@ -350,7 +350,11 @@ pub(super) fn refuse_whiteout(entry: &Entry) -> Result<()> {
 /// how many of them are worth a word.
 pub(super) fn take_xattrs(entry: &mut Entry) -> usize {
     // The kernel allows `user.*` on files and directories only (xattr(7)).
-    let holds_user = matches!(entry.kind, EntryKind::Regular { .. } | EntryKind::Directory);
+    // What a hard link has is the file's, which has it already.
+    let holds_user = matches!(
+        entry.kind,
+        EntryKind::Regular { .. } | EntryKind::Directory | EntryKind::HardLink { .. }
+    );
     let mut dropped = 0;
     entry.attributes.xattrs.retain(|name, _| match fate(name) {
         Fate::Kept if holds_user || !name.starts_with(b"user.") => true,
