@@ -410,3 +410,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_second_name_loses_no_attributes() {
+    let room = tempfile::tempdir().unwrap();
+    let tree = room.path().join("source");
+    std::fs::create_dir(&tree).unwrap();
+    std::fs::write(tree.join("b"), "x").unwrap();
+    let source = Dir::open(&tree).unwrap();
+    fs::write_xattr(&source, OsStr::new("b"), (OsStr::new("user.note"), b"x")).unwrap();
+    std::fs::hard_link(tree.join("b"), tree.join("c")).unwrap();
+    let layer = target(room.path(), "layer");
+    let summary = import_directory(&source, &layer, &ImportOptions::default()).unwrap();
+    assert_eq!(summary.report.count(Topic::DroppedXattr), 0);
+}

@@ -485,17 +485,3 @@ fn layout_holds_the_image_and_finds_a_changed_tree() {
         .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("other"));
     assert_eq!(left.count(), 0);
 }
-
-#[test]
-fn a_second_name_loses_no_attributes() {
-    let room = tempfile::tempdir().unwrap();
-    let tree = room.path().join("source");
-    std::fs::create_dir(&tree).unwrap();
-    std::fs::write(tree.join("b"), "x").unwrap();
-    let source = Dir::open(&tree).unwrap();
-    fs::write_xattr(&source, OsStr::new("b"), (OsStr::new("user.note"), b"x")).unwrap();
-    std::fs::hard_link(tree.join("b"), tree.join("c")).unwrap();
-    let layer = target(room.path(), "layer");
-    let summary = import_directory(&source, &layer, &ImportOptions::default()).unwrap();
-    assert_eq!(summary.report.count(Topic::DroppedXattr), 0);
-}
