@@ -14,7 +14,7 @@ fn script(room: &Room, script: &str) -> Output {
     let binary = Path::new(env!("CARGO_BIN_EXE_envbox")).parent().unwrap();
     let mut shell = room.program("bash");
     let path = format!("PATH={}:$PATH", binary.display());
-    shell.args(["-e", "-c", &format!("{path}\n{script}")]);
+    shell.args(["-e", "-o", "pipefail", "-c", &format!("{path}\n{script}")]);
     room.run(shell)
 }
 
@@ -125,9 +125,15 @@ for_everyone! {
     fn images_are_saved_and_removed(room) {
         images(room);
         script(room, "envbox images").succeeds().says("training/postgres");
-        script(room, "envbox save alpine | gzip > alpine-latest.tar.gz").succeeds();
-        script(room, "envbox save ubuntu | bzip2 | cat | sh -c 'cat >copy'").succeeds();
-        script(room, "gzip -t alpine-latest.tar.gz && bzip2 -t copy").succeeds();
+        let save = "id=$(envbox images -q --no-trunc alpine)
+            envbox save alpine | gzip > alpine-latest.tar.gz
+            envbox rmi -f alpine
+            envbox load -i alpine-latest.tar.gz
+            test $id = $(envbox images -q --no-trunc alpine)
+            envbox save ubuntu | bzip2 | cat | sh -c 'cat | envbox --root elsewhere load'
+            envbox --root elsewhere images";
+        let output = script(room, save).succeeds();
+        output.says("Loaded image: alpine:latest\n").says("Loaded image: ubuntu:latest\n");
         let used = "envbox create --name user ubuntu true
             tar -C centos6 -cf - etc | envbox import - other
             envbox create --name other other true

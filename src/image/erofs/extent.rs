@@ -14,6 +14,26 @@ const CHUNK_BITS_MAX: u32 = BLOCK_BITS + 31;
 /// How many chunks a file has at most, next to one for each block that it
 /// stores: a small member must not make a large index.
 const CHUNKS_MIN: u64 = 512;
+/// How many more it may have while there are [`Space::spare`] ones: what is copied
+/// of a chunk with an edge in it looks like data to whoever looks for holes.
+const CHUNKS_MORE: u64 = 32_768;
+/// How many more all files together may have: 32 MiB of table.
+const SPARE: u64 = 4 << 20;
+
+/// What is left of the index.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Space {
+    /// The next free block.
+    pub(super) next: u64,
+    spare: u64,
+}
+
+impl Space {
+    /// All from the block `next` on.
+    pub(super) fn from(next: u64) -> Self {
+        Self { next, spare: SPARE }
+    }
+}
 
 /// Where a run of chunks is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,24 +119,27 @@ pub(super) fn block_of(at: u64, length: u64) -> Option<u32> {
 
 /// Maps a file of `size` bytes with `segments` of data, the first of which
 /// lies at `start` in the tar and the others behind it; `None` for `start` if
-/// all is to be in the index, from its block `next` on, which is moved on.
+/// all is to be in the index. What is copied gets its place in `space`.
 ///
 /// # Errors
 /// `Unsupported` for what is larger than the format holds.
 pub(super) fn map(
     (size, segments): (u64, &[Segment]),
     start: Option<u64>,
-    next: &mut u64,
+    space: &mut Space,
 ) -> Result<Map> {
     let stored: u64 = segments.iter().map(|segment| segment.length).sum();
-    let limit = CHUNKS_MIN + stored / BLOCK;
+    let always = CHUNKS_MIN + stored / BLOCK;
+    let limit = always + CHUNKS_MORE.min(space.spare);
     let mut bits = natural_bits(size, segments);
     while size.div_ceil(1 << bits) > limit {
         bits += 1;
     }
+    space.spare -= size.div_ceil(1 << bits).saturating_sub(always).min(space.spare);
     if bits > CHUNK_BITS_MAX {
         return Err(Error::unsupported(format!("a sparse file of {size} bytes is too large")));
     }
+    let next = &mut space.next;
     let mut builder = Builder { bits, size, start, next, runs: Vec::new(), done: 0 };
     let mut before = 0;
     for segment in segments.iter().filter(|segment| segment.length > 0) {

@@ -116,7 +116,7 @@ impl Indexer<'_> {
         }
         let mut file = found.dir.open_file(&found.name)?;
         let segments = segments(&file, size);
-        let map = extent::map((size, &segments), None, &mut self.next)?;
+        let map = extent::map((size, &segments), None, &mut self.space)?;
         let path: PathBuf = found.dir.path_of(&found.name);
         let fail = |error| Error::io("read", &path, error);
         let mut buffer = vec![0; PIECE];

@@ -25,8 +25,8 @@ pub(super) struct Indexer<'a> {
     pub(super) tree: Tree,
     pub(super) level: Level<'a>,
     pub(super) report: Report,
-    /// The next free block of the index.
-    pub(super) next: u64,
+    /// Where content that is copied goes.
+    pub(super) space: extent::Space,
     file: &'a File,
     path: &'a Path,
     /// The directory of the last member, and its path.
@@ -45,7 +45,7 @@ impl<'a> Indexer<'a> {
             tree: Tree::new(&implicit())?,
             level,
             report: Report::default(),
-            next: FIRST_BLOCK,
+            space: extent::Space::from(FIRST_BLOCK),
             file,
             path,
             last: None,
@@ -139,7 +139,7 @@ impl<'a> Indexer<'a> {
             return Ok(Node::Stored(block));
         }
         let segments = sparse::segments(size, sparse);
-        let map = extent::map((size, &segments), Some(start), &mut self.next)?;
+        let map = extent::map((size, &segments), Some(start), &mut self.space)?;
         if map.has_copies() {
             reader.copy_data(&mut |offset, bytes| self.write_copy(&map, offset, bytes))?;
         }
@@ -264,7 +264,7 @@ impl<'a> Indexer<'a> {
             let looks = self.root_looks()?;
             self.tree.set_attributes(ROOT, &looks)?;
         }
-        let image = Image { file: self.file, path: self.path, next: self.next, tar_size };
+        let image = Image { file: self.file, path: self.path, next: self.space.next, tar_size };
         image.write(&mut self.tree)?;
         let mut report = self.report;
         self.tree.each_unlisted(&mut |path| report.note(Topic::ImplicitDirectory, path));

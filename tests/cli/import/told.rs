@@ -20,7 +20,7 @@ for_everyone! {
     fn a_terminal_sees_progress_and_a_last_line(room) {
         let tree = tree(room);
         // So much that it takes longer than a look at the counters.
-        fs::write(tree.join("var/big"), vec![b'x'; 24 << 20]).unwrap();
+        fs::write(tree.join("var/big"), vec![b'x'; 192 << 20]).unwrap();
         room.give(&tree.join("var/big"));
         let screen = shown(room, &["import", text(&tree), "x"]);
         assert!(screen.contains("MB, ") && screen.contains("files, "), "{screen}");
