@@ -85,7 +85,7 @@ impl Engine {
             Some(layer) if layer.form == LayerForm::Tree => image::write_layer(&layer, to.0, to.1),
             _ => self.write_mounted(&store.view(image.chain())?, to),
         };
-        report.and_then(|report| held.remove().map(|()| report))
+        report.and_then(|report| held.release().map(|()| report))
     }
 
     fn write_mounted(

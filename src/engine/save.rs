@@ -110,7 +110,7 @@ impl Engine {
                 store.spooled(|spool| write(Some(Packing { compression, folder: spool.path() })))?
             }
         }
-        held.into_iter().try_for_each(EphemeralSnapshot::remove)
+        held.into_iter().try_for_each(EphemeralSnapshot::release)
     }
 
     fn write(

@@ -153,7 +153,7 @@ impl Engine {
         // Nobody takes the layers away while they are read.
         let held = [store.prepare(old.chain())?, store.prepare(new.chain())?];
         let paths = self.tree_diff(old.chain(), new.chain(), request.times)?;
-        held.into_iter().try_for_each(EphemeralSnapshot::remove)?;
+        held.into_iter().try_for_each(EphemeralSnapshot::release)?;
         Ok(ImageDiff { parameters, paths })
     }
 

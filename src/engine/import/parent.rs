@@ -60,7 +60,7 @@ impl Engine {
         let config = config(base, import)?;
         began(ImportStart { counters: Arc::clone(&options.counters), total: source.total() });
         let outcome = parent.import(import, source, config)?;
-        parent.held.remove()?;
+        parent.held.release()?;
         Ok(outcome)
     }
 

@@ -67,9 +67,9 @@ impl Unchanged<'_> {
     /// Lets the layer go.
     ///
     /// # Errors
-    /// Those of [`EphemeralSnapshot::remove`].
+    /// Those of [`EphemeralSnapshot::release`].
     pub(super) fn release(self) -> Result<()> {
-        self.held.remove()
+        self.held.release()
     }
 }
 
