@@ -51,6 +51,7 @@ mod tar_output;
 mod top;
 mod tree;
 mod users;
+mod verify;
 mod volumes;
 
 use std::cell::OnceCell;
@@ -89,6 +90,7 @@ pub use shell::ShellRequest;
 pub use stats::{ContainerUse, Measured};
 pub use tar_output::TarOutput;
 pub use top::{PrintedProcesses, ProcessSummary};
+pub use verify::{VerifiedImage, VerifyScope};
 pub use volumes::{
     MountOrigin, MountPoint, OwnVolumes, PruneScope, PrunedVolumes, VolumeDetails, VolumeFilter,
     VolumeRequest, VolumesFrom,

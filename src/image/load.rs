@@ -101,7 +101,11 @@ pub fn convert_layer(
     })
 }
 
-fn keep(
+/// Makes the tar that `input` gives the layer `target`.
+///
+/// # Errors
+/// Those of [`apply`] and of writing an index.
+pub(super) fn keep(
     input: ChunkReader<'_>,
     target: &LayerTarget,
     options: &LoadOptions<'_>,
@@ -116,8 +120,11 @@ fn keep(
     let lower = options.below.layers()?;
     let diff = Some(Diff { lower: &lower, target, marks: options.marks });
     let options = ApplyOptions { counters, diff, ..ApplyOptions::default() };
-    let mut applied = apply(TarReader::new(input), &tree, &options)?;
+    let mut reader = TarReader::new(input);
+    reader.keep_sums();
+    let mut applied = apply(reader, &tree, &options)?;
     std::mem::take(&mut applied.overrides).save(&target.overrides)?;
+    applied.sums.take().unwrap_or_default().save(target)?;
     Ok(applied)
 }
 

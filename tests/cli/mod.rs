@@ -36,5 +36,6 @@ mod storage_driver;
 mod sudo;
 mod terminal;
 mod update;
+mod verify;
 mod volume;
 mod volumes_from;
