@@ -6,6 +6,7 @@ mod attach;
 mod bundle;
 mod cdi;
 mod changes;
+mod check;
 mod commit;
 mod containers;
 mod copy;

@@ -34,6 +34,7 @@ mod seed;
 mod shell;
 mod storage_driver;
 mod sudo;
+mod system_check;
 mod terminal;
 mod update;
 mod verify;

@@ -188,6 +188,16 @@ for_everyone! {
         assert_eq!(output.stdout(), "whole: OK\ntop: OK\n");
     }
 
+    fn verify_at_a_terminal_says_the_same(room) {
+        fill(room, "overlay");
+        let mut session = room.terminal(&["image", "verify", "whole"]);
+        session.expect("whole: OK");
+        assert_eq!(session.wait(), 0);
+        let mut session = room.terminal(&["image", "verify", "-q", "--all"]);
+        assert_eq!(session.wait(), 0);
+        assert_eq!(session.seen(), b"");
+    }
+
     fn verify_needs_to_know_which(room) {
         room.envbox(&["image", "verify"]).exits(1).warns("Usage: envbox image verify");
         room.envbox(&["image", "verify", "--all", "x"]).exits(1);
