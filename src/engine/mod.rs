@@ -6,6 +6,7 @@ mod attach;
 mod bundle;
 mod cdi;
 mod changes;
+mod check;
 mod commit;
 mod containers;
 mod copy;
@@ -52,6 +53,7 @@ mod tar_output;
 mod top;
 mod tree;
 mod users;
+mod verify;
 mod volumes;
 
 use std::cell::OnceCell;
@@ -95,6 +97,7 @@ pub use shell::ShellRequest;
 pub use stats::{ContainerUse, Measured};
 pub use tar_output::TarOutput;
 pub use top::{PrintedProcesses, ProcessSummary};
+pub use verify::{VerifiedImage, VerifyScope};
 pub use volumes::{
     MountOrigin, MountPoint, OwnVolumes, PruneScope, PrunedVolumes, VolumeDetails, VolumeFilter,
     VolumeRequest, VolumesFrom,

@@ -25,12 +25,14 @@ pub(super) fn keep(
     options: &IndexOptions<'_>,
 ) -> Result<Applied> {
     let mut data = SparseCopy::create(&target.data)?;
-    let reader = TarReader::new(input.copied_to(&mut data)).at_most(limit);
+    let mut reader = TarReader::new(input.copied_to(&mut data)).at_most(limit);
+    reader.keep_sums();
     let indexed = erofs::write_index(reader, &target.index, options);
     // What the index says of a failure to write is that it could not read.
     data.finish()?;
-    let indexed = indexed?;
+    let mut indexed = indexed?;
     settle_root(target, &indexed)?;
+    indexed.sums.take().unwrap_or_default().save(target)?;
     let Indexed { entries, content_size, newest_mtime, has_end_marker, has_root, report, .. } =
         indexed;
     Ok(Applied {

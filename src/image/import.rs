@@ -20,6 +20,7 @@ use super::overrides::Overrides;
 use super::pipeline::{self, ChunkReader, ChunkSink, Through, WriterSink};
 use super::read::TarReader;
 use super::report::{Counters, Report};
+use super::sums::Sums;
 use super::unmapped::UnmappedOwners;
 use super::walk::{Sink, TreeSource, WalkOptions, write_tree};
 
@@ -229,7 +230,9 @@ pub fn import_tar(
     let (walked, diff_id, tar_size) = match target.form {
         LayerForm::Tree => {
             overrides.save(&target.overrides)?;
-            pipeline::digest(produce)?
+            let through = pipeline::run(produce, |input| Sums::of(input))?;
+            through.consumed.save(target)?;
+            (through.produced, through.diff_id, through.size)
         }
         LayerForm::Archive => {
             let through = pipeline::run(produce, |input| target.keep(input, None))?;
@@ -307,7 +310,9 @@ impl LayerTarget {
         match self.form {
             LayerForm::Tree => {
                 let options = ApplyOptions { counters, ..ApplyOptions::default() };
-                apply(TarReader::new(input), &self.open_tree()?, &options)
+                let mut reader = TarReader::new(input);
+                reader.keep_sums();
+                apply(reader, &self.open_tree()?, &options)
             }
             LayerForm::Archive => {
                 let options = IndexOptions { counters, level: Level::Whole };
@@ -323,12 +328,17 @@ fn summary<T>(
     walked: Report,
 ) -> Result<LayerSummary> {
     let applied = through.consumed;
-    let Applied { overrides, entries, content_size, newest_mtime, has_root, mut report, .. } =
-        applied;
+    let Applied {
+        overrides, entries, content_size, newest_mtime, has_root, mut report, sums, ..
+    } = applied;
     if !applied.has_end_marker || entries == 0 {
         return Err(ended_early());
     }
     overrides.save(&target.overrides)?;
+    // An archive has written its own.
+    if let Some(sums) = sums {
+        sums.save(target)?;
+    }
     report.merge(walked);
     Ok(LayerSummary {
         diff_id: through.diff_id,

@@ -40,6 +40,9 @@ pub struct LayerTarget {
     pub frame: PathBuf,
     /// The folder of what later members of the tar replaced, if any did.
     pub replaced: PathBuf,
+    /// The checksums by which a damaged file is named; a layer that an older
+    /// envbox made has none.
+    pub sums: PathBuf,
 }
 
 impl LayerTarget {
@@ -54,6 +57,7 @@ impl LayerTarget {
             overrides: folder.join("overrides"),
             frame: folder.join("frame"),
             replaced: folder.join("replaced"),
+            sums: folder.join("sums"),
         }
     }
 }

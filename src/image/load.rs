@@ -118,7 +118,7 @@ pub fn convert_layer(
 /// Makes the tar that `input` gives the layer `target`.
 ///
 /// # Errors
-/// Those of [`apply`](super::apply()).
+/// Those of [`apply`] and of writing an index.
 pub(super) fn keep(
     input: ChunkReader<'_>,
     target: &LayerTarget,
@@ -134,10 +134,12 @@ pub(super) fn keep(
     let tree = Dir::open(&target.tree)?;
     let lower = options.below.layers()?;
     let diff = Some(Diff { lower: &lower, target, marks: options.marks });
-    let reader = TarReader::new(input).at_most(options.limits.entries);
+    let mut reader = TarReader::new(input).at_most(options.limits.entries);
     let options = ApplyOptions { counters, diff, ..ApplyOptions::default() };
+    reader.keep_sums();
     let mut applied = apply(reader, &tree, &options)?;
     std::mem::take(&mut applied.overrides).save(&target.overrides)?;
+    applied.sums.take().unwrap_or_default().save(target)?;
     Ok(applied)
 }
 

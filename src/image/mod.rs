@@ -40,8 +40,10 @@ mod report;
 mod settle;
 mod sparse;
 mod sparse_copy;
+mod sums;
 mod transfer;
 mod unmapped;
+mod verify;
 mod walk;
 mod xattrs;
 
@@ -75,4 +77,5 @@ pub use read::TarReader;
 pub use report::{Counters, Findings, Report, Topic};
 pub use transfer::{Transferred, apply_upon, transfer, write_part};
 pub use unmapped::UnmappedOwners;
+pub use verify::{ExpectedLayer, VerifyOptions, verify_layer};
 pub use walk::{Part, Sink, TreeSource, WalkOptions, Walked, write_tree};

@@ -19,6 +19,7 @@ use super::canonical::{BLOCK, padding};
 use super::entry::{Entry, EntryKind, Segment, SparseMap};
 use super::foreign::{self, Extensions};
 use super::frame::FrameWriter;
+use super::sums::{Summing, Sums};
 use super::{pax, sparse};
 
 /// The largest PAX header.
@@ -45,6 +46,8 @@ pub struct TarReader<R> {
     frame: Option<FrameWriter>,
     /// The most members, and how many more there may be.
     limit: (u64, u64),
+    /// Takes in all that passes.
+    sums: Option<Summing>,
 }
 
 /// The data of the present member.
@@ -74,6 +77,7 @@ impl<R: BufRead> TarReader<R> {
             has_more: false,
             frame: None,
             limit: (u64::MAX, u64::MAX),
+            sums: None,
         }
     }
 
@@ -103,6 +107,21 @@ impl<R: BufRead> TarReader<R> {
         self.frame.take().map_or(Ok(()), FrameWriter::finish)
     }
 
+    /// Takes sums from now on.
+    pub(super) fn keep_sums(&mut self) {
+        self.sums = Some(Summing::default());
+    }
+
+    /// The sums so far, if they are taken: of each member that has passed.
+    pub(super) fn sums(&self) -> Option<&Sums> {
+        self.sums.as_ref().map(Summing::sums)
+    }
+
+    /// The sums, if they were taken; of all, if no member is left.
+    pub(super) fn take_sums(&mut self) -> Option<Sums> {
+        self.sums.take().map(Summing::into_sums)
+    }
+
     /// The next member; what was not read of the present one's data is
     /// skipped. `None` at the end.
     ///
@@ -115,6 +134,9 @@ impl<R: BufRead> TarReader<R> {
             return Ok(None);
         }
         self.skip_data()?;
+        if let Some(sums) = &mut self.sums {
+            sums.end();
+        }
         let mut extensions = Extensions::new(&self.global);
         let mut is_awaited = false;
         loop {
@@ -123,6 +145,9 @@ impl<R: BufRead> TarReader<R> {
                     return Err(truncated(&self.last));
                 }
                 self.drain()?;
+                if let Some(sums) = &mut self.sums {
+                    sums.finish();
+                }
                 return Ok(None);
             };
             if !self.extension(&header, &mut extensions)? {
@@ -186,6 +211,7 @@ impl<R: BufRead> TarReader<R> {
                 if let Some(frame) = &mut self.frame {
                     frame.add_data(&self.data.path, (offset, count as u64))?;
                 }
+                sum(&mut self.sums, &available[..count]);
                 self.take(count);
                 offset += count as u64;
                 self.data.left -= count as u64;
@@ -204,6 +230,7 @@ impl<R: BufRead> TarReader<R> {
             }
             let count = available.len().min(usize::try_from(left).unwrap_or(usize::MAX));
             keep(&mut self.frame, &available[..count])?;
+            sum(&mut self.sums, &available[..count]);
             self.take(count);
             left -= count as u64;
         }
@@ -220,6 +247,7 @@ impl<R: BufRead> TarReader<R> {
             self.has_more = self.has_more || !sparse::is_zero(available);
             let count = available.len();
             keep(&mut self.frame, available)?;
+            sum(&mut self.sums, available);
             self.take(count);
         }
     }
@@ -236,6 +264,7 @@ impl<R: BufRead> TarReader<R> {
             }
             block[filled..filled + count].copy_from_slice(&available[..count]);
             keep(&mut self.frame, &available[..count])?;
+            sum(&mut self.sums, &available[..count]);
             self.take(count);
             filled += count;
         }
@@ -346,6 +375,9 @@ impl<R: BufRead> TarReader<R> {
         if self.frame.is_some() {
             self.data.path.clone_from(&entry.path);
         }
+        if let Some(sums) = &mut self.sums {
+            sums.begin(&entry.path);
+        }
         Ok(entry)
     }
 
@@ -387,6 +419,12 @@ impl<R: BufRead> TarReader<R> {
 
 fn keep(frame: &mut Option<FrameWriter>, bytes: &[u8]) -> Result<()> {
     frame.as_mut().map_or(Ok(()), |frame| frame.add_raw(bytes))
+}
+
+fn sum(sums: &mut Option<Summing>, bytes: &[u8]) {
+    if let Some(sums) = sums {
+        sums.update(bytes);
+    }
 }
 
 fn fill<'a>(input: &'a mut impl BufRead, last: &Option<String>) -> Result<&'a [u8]> {

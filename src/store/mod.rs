@@ -50,6 +50,7 @@
 //! (the run directory and its owner), and any mounting.
 
 mod blob;
+mod check;
 mod container;
 mod database;
 mod driver;
@@ -86,6 +87,7 @@ use crate::fs::{self, LockMode};
 use database::{Database, Failure, Schema};
 use workspace::{Item, Workspace};
 
+pub use check::Fault;
 pub use container::{ContainerRecord, ContainerState};
 pub use driver::Driver;
 pub use event::{Event, EventCursor, EventWatch, Woken};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::harness::{Output, Room, Who, for_everyone, skip};
 
 /// True if root can have the erofs driver here.
-fn has_erofs() -> bool {
+pub(super) fn has_erofs() -> bool {
     let filesystems = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
     filesystems.lines().any(|line| line.ends_with("\terofs"))
 }

@@ -17,6 +17,7 @@ use super::import::Import;
 use super::load::Load;
 use super::prune::ImagePrune;
 use super::save::Save;
+use super::verify::Verify;
 
 /// `envbox image VERB`: docker's grouped spelling of the same verbs.
 #[derive(Debug, Subcommand)]
@@ -33,6 +34,7 @@ pub(in crate::cli) enum ImageVerb {
     Diff(ImageDiff),
     Load(Load),
     Import(Box<Import>),
+    Verify(Verify),
 }
 
 /// List images

@@ -28,6 +28,7 @@ pub(super) mod stats;
 pub(super) mod system;
 mod until;
 pub(super) mod update;
+pub(super) mod verify;
 pub(super) mod volume;
 
 use std::ffi::OsString;

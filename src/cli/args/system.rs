@@ -18,6 +18,7 @@ pub(in crate::cli) enum SystemVerb {
     Boot(Boot),
     Shutdown(Shutdown),
     Migrate(Migrate),
+    Check(Check),
 }
 
 /// Keep all layers by another storage driver
@@ -46,3 +47,12 @@ pub(in crate::cli) struct Boot {}
 /// envbox system boot.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Shutdown {}
+
+/// Check that database and disk agree
+///
+/// Compares what the database has with what lies in the store, and the database
+/// with itself. Prints a line for each thing that does not fit, with what to do
+/// about it, and has status 1 then. It changes nothing and reads no layer: see
+/// envbox image verify.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Check {}

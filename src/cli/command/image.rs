@@ -4,7 +4,9 @@ use crate::cli::args::image::{ImageVerb, Inspect, InspectKind};
 use crate::engine::Engine;
 use crate::error::Result;
 
-use super::{history, image_diff, image_prune, images, import, inspect, load, rmi, save, tag};
+use super::{
+    history, image_diff, image_prune, images, import, inspect, load, rmi, save, tag, verify,
+};
 
 /// Does what the verb says.
 pub(in crate::cli) fn run(engine: &Engine, verb: ImageVerb) -> Result<i32> {
@@ -27,5 +29,6 @@ pub(in crate::cli) fn run(engine: &Engine, verb: ImageVerb) -> Result<i32> {
         ImageVerb::Save(arguments) => save::run(engine, &arguments),
         ImageVerb::Load(arguments) => load::run(engine, arguments),
         ImageVerb::Import(arguments) => import::run(engine, *arguments),
+        ImageVerb::Verify(arguments) => verify::run(engine, &arguments),
     }
 }

@@ -44,5 +44,6 @@ mod system_prune;
 pub(super) mod tag;
 pub(super) mod top;
 pub(super) mod update;
+mod verify;
 pub(super) mod volume;
 pub(super) mod wait;

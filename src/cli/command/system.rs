@@ -25,6 +25,7 @@ pub(in crate::cli) fn run(engine: &Engine, verb: SystemVerb) -> Result<i32> {
         SystemVerb::Events(arguments) => return events::run(engine, &arguments),
         SystemVerb::Boot(_) => engine.boot(&mut report)?,
         SystemVerb::Shutdown(_) => engine.shut_down(&mut report)?,
+        SystemVerb::Check(_) => return check(engine),
         SystemVerb::Migrate(migrate) => return self::migrate(engine, migrate.driver),
     }
     Ok(status)
@@ -35,4 +36,14 @@ fn migrate(engine: &Engine, driver: Driver) -> Result<i32> {
     let mut status = 0;
     engine.migrate(driver, |chain| status = exit::data(&format!("{chain}\n")))?;
     Ok(status)
+}
+
+/// Prints what does not fit, one a line.
+fn check(engine: &Engine) -> Result<i32> {
+    let faults = engine.check()?;
+    if faults.is_empty() {
+        return Ok(exit::data("OK\n"));
+    }
+    let lines: String = faults.iter().map(|fault| format!("{fault}\n")).collect();
+    Ok(exit::data(&lines).max(1))
 }

@@ -49,6 +49,7 @@ use super::overrides::Overrides;
 use super::read::TarReader;
 use super::report::{Counters, Report, Topic};
 use super::settle::{Caller, inherits_nothing};
+use super::sums::Sums;
 use super::xattrs::{Fate, fate};
 
 use aside::Aside;
@@ -107,6 +108,8 @@ pub struct Applied {
     pub has_root: bool,
     /// What was noticed.
     pub report: Report,
+    /// Of the archive, if the reader took them.
+    pub(super) sums: Option<Sums>,
 }
 
 /// Applies all members of `reader` to the directory `target`, which is empty
@@ -148,6 +151,7 @@ pub fn apply<R: BufRead>(
     }
     reader.finish_frame()?;
     let mut applied = extractor.finish()?;
+    applied.sums = reader.take_sums();
     applied.has_end_marker = reader.has_end_marker();
     if !applied.has_end_marker {
         applied.report.note(Topic::NoEndMarker, reader.last_path());

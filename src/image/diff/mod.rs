@@ -29,6 +29,7 @@ use super::layer::LayerTarget;
 use super::overrides::Overrides;
 use super::pipeline::{self, ChunkSink};
 use super::report::Report;
+use super::sums::Sums;
 use super::walk::{TreeSource, WalkOptions, write_tree};
 
 pub use super::marks::MarkSpace;
@@ -81,7 +82,11 @@ pub fn finish_layer(layer: &LayerTarget, below: Option<&Dir>) -> Result<LayerSum
     let options = WalkOptions { is_layer: true, ..WalkOptions::default() };
     let produce = |sink: &mut ChunkSink| write_tree(source, &options, sink);
     let (walked, diff_id, tar_size) = match layer.form {
-        LayerForm::Tree => pipeline::digest(produce)?,
+        LayerForm::Tree => {
+            let through = pipeline::run(produce, |input| Sums::of(input))?;
+            through.consumed.save(layer)?;
+            (through.produced, through.diff_id, through.size)
+        }
         LayerForm::Archive => {
             let level = below.map_or(Level::Lowest, Level::Upon);
             let options = IndexOptions { counters: None, level };

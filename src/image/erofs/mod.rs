@@ -43,8 +43,13 @@ use crate::fs::{self, Dir, Owner, Timestamp};
 use super::apply::refuse_whiteout;
 use super::read::TarReader;
 use super::report::{Counters, Report, Topic};
+use super::sums::Sums;
 
 use member::Indexer;
+
+/// The number of the form of the indexes that are written here. It grows when
+/// the same tar, upon the same layers, gets another index.
+pub(super) const FORM: u32 = 1;
 
 /// What is below a layer.
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +91,8 @@ pub struct Indexed {
     pub has_root: bool,
     /// What was noticed.
     pub report: Report,
+    /// Of the tar, if the reader took them.
+    pub(super) sums: Option<Sums>,
 }
 
 /// Reads all members of `reader`, which is at the first byte of a tar, and
@@ -115,6 +122,7 @@ pub fn write_index<R: BufRead>(
         indexer.member(entry, &mut reader)?;
     }
     let mut indexed = indexer.finish(reader.position())?;
+    indexed.sums = reader.take_sums();
     indexed.has_end_marker = reader.has_end_marker();
     if !indexed.has_end_marker {
         indexed.report.note(Topic::NoEndMarker, reader.last_path());

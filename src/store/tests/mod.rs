@@ -1,5 +1,6 @@
 //! Tests of the store as its users see it.
 
+mod check;
 mod containers;
 mod crash;
 mod images;

@@ -1,0 +1,204 @@
+//! Whether database and disk agree: what a backup that is older than its
+//! database, a host that lost its power or a hand in the store leaves behind.
+//! Nothing is changed. What is in files is not read: see
+//! [`image::verify_layer`](crate::image::verify_layer).
+
+use std::collections::HashSet;
+use std::fmt;
+
+use rusqlite::{Connection, Row};
+
+use crate::digest::{ChainId, ImageId};
+use crate::error::Result;
+use crate::fs;
+
+use super::database::{Failure, parsed, size};
+use super::driver;
+use super::layer::Hex;
+use super::workspace::{self, Item};
+use super::{Driver, Store, is_recorded, layout};
+
+/// One thing in which database and disk differ, or the database with itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// SQLite's word on its file.
+    Database(String),
+    /// Rows of the first table refer to ones of the second that are not there.
+    Reference(String, String),
+    /// What the database has, by its path in the store, is not on the disk.
+    Gone(String),
+    /// What is on the disk, by its path in the store, is not in the database.
+    Unrecorded(String),
+    /// It has no name that anything in the store has.
+    Foreign(String),
+    /// A layer's row has this driver, which is not the one that keeps it.
+    Driver(ChainId, String),
+    /// An image's size in bytes is not the sum of its layers'.
+    Size(ImageId, u64, u64),
+    /// The layers of an image do not lie one upon the other.
+    Stack(ImageId),
+}
+
+impl fmt::Display for Fault {
+    /// A line that says what to do.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Database(word) => write!(f, "envbox.db: {word} (restore it from a backup)"),
+            Self::Reference(from, to) => write!(
+                f,
+                "envbox.db: {from} refer to {to} that are not there (restore it from a backup)"
+            ),
+            Self::Gone(path) if path.starts_with("layers/") || path.starts_with("blobs/") => {
+                write!(
+                    f,
+                    "{path} is missing (remove the images that have it, and import or load them again)"
+                )
+            }
+            Self::Gone(path) => write!(f, "{path} is missing (restore it, or remove its owner)"),
+            Self::Unrecorded(path) if path.starts_with("volumes/") => write!(
+                f,
+                "{path} is not in the database (envbox volume create with its name takes it up)"
+            ),
+            Self::Unrecorded(path) => {
+                write!(f, "{path} belongs to nothing (envbox system prune removes it)")
+            }
+            Self::Foreign(path) => write!(f, "{path} is nothing of envbox's (move it away)"),
+            Self::Driver(chain, driver) => write!(
+                f,
+                "layer {chain} is not kept by {driver} as the database says (it is read all the \
+                 same)"
+            ),
+            Self::Size(image, found, wanted) => {
+                write!(f, "image {image} has a size of {found} bytes, and layers of {wanted}")
+            }
+            Self::Stack(image) => write!(
+                f,
+                "image {image} has layers that do not lie upon one another (remove it, and import \
+                 or load it again)"
+            ),
+        }
+    }
+}
+
+impl Store {
+    /// Compares the database with itself and with the disk. Others who change
+    /// something wait meanwhile.
+    ///
+    /// # Errors
+    /// Those of a database that cannot be read at all, and of the disk.
+    pub fn check(&self) -> Result<Vec<Fault>> {
+        self.write("check", |transaction| {
+            let mut faults = integrity(transaction)?;
+            faults.extend(references(transaction)?);
+            faults.extend(images(transaction)?);
+            faults.extend(self.layer_rows(transaction)?);
+            let queries = [
+                "SELECT 'blobs/sha256/' || id FROM images UNION
+                 SELECT 'blobs/sha256/' || manifest FROM images",
+                "SELECT 'containers/' || id FROM containers",
+                "SELECT 'volumes/' || name || '/data' FROM volumes",
+            ];
+            for query in queries {
+                faults.extend(self.gone(transaction, query)?);
+            }
+            faults.extend(self.unrecorded(transaction)?);
+            Ok(faults)
+        })
+    }
+
+    /// The layers that are not there, and those that are there otherwise.
+    fn layer_rows(&self, connection: &Connection) -> Result<Vec<Fault>, Failure> {
+        let rows = collect(connection, "SELECT chain, driver FROM layers", |row| {
+            Ok((ChainId(parsed::<Hex>(row, 0)?.0), row.get::<_, String>(1)?))
+        })?;
+        let mut faults = Vec::new();
+        for (chain, named) in rows {
+            let item = Item::Layer(chain);
+            let folder = self.path_of(&item);
+            let kept = driver::of(&folder)?;
+            let content = driver::lower(&folder, kept.form());
+            if fs::metadata(content.path())?.is_none() {
+                faults.push(Fault::Gone(item.to_string()));
+            } else if named.parse::<Driver>().ok() != Some(kept) {
+                faults.push(Fault::Driver(chain, named));
+            }
+        }
+        Ok(faults)
+    }
+
+    /// The paths that `query` gives where nothing is.
+    fn gone(&self, connection: &Connection, query: &str) -> Result<Vec<Fault>, Failure> {
+        let mut faults = Vec::new();
+        for path in collect(connection, query, |row| row.get::<_, String>(0))? {
+            if fs::metadata(&self.paths.root.join(&path))?.is_none() {
+                faults.push(Fault::Gone(path));
+            }
+        }
+        Ok(faults)
+    }
+
+    /// What lies in the store's folders and has no row.
+    fn unrecorded(&self, connection: &Connection) -> Result<Vec<Fault>, Failure> {
+        // A layer may go on without a row for as long as somebody runs on it.
+        let used = workspace::layers_in_use(&self.tmp())?;
+        let mut faults = Vec::new();
+        for folder in [layout::LAYERS, layout::BLOBS, layout::CONTAINERS, layout::VOLUMES] {
+            let mut names = fs::list(&self.paths.root.join(folder))?;
+            names.sort();
+            for name in names {
+                let path = format!("{folder}/{}", name.to_string_lossy().escape_default());
+                match path.parse::<Item>() {
+                    Err(_) => faults.push(Fault::Foreign(path)),
+                    Ok(Item::Layer(chain)) if used.contains(&chain) => {}
+                    Ok(item) if is_recorded(connection, &item)? => {}
+                    Ok(_) => faults.push(Fault::Unrecorded(path)),
+                }
+            }
+        }
+        Ok(faults)
+    }
+}
+
+/// What SQLite finds in its own structures (sqlite.org/pragma.html).
+fn integrity(connection: &Connection) -> Result<Vec<Fault>, Failure> {
+    let words = collect(connection, "PRAGMA integrity_check(10)", |row| row.get::<_, String>(0))?;
+    Ok(words.into_iter().filter(|word| word != "ok").map(Fault::Database).collect())
+}
+
+/// Rows that refer to others that are not there, each pair of tables once.
+fn references(connection: &Connection) -> Result<Vec<Fault>, Failure> {
+    let pairs = collect(connection, "PRAGMA foreign_key_check", |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(2)?))
+    })?;
+    let mut seen = HashSet::new();
+    let new = pairs.into_iter().filter(|pair| seen.insert(pair.clone()));
+    Ok(new.map(|(from, to)| Fault::Reference(from, to)).collect())
+}
+
+/// Images whose sizes or layers are not those of their layers.
+fn images(connection: &Connection) -> Result<Vec<Fault>, Failure> {
+    let image = |row: &Row<'_>| parsed::<Hex>(row, 0).map(|hex| ImageId(hex.0));
+    let sizes = "SELECT id, size, (SELECT coalesce(sum(layers.content_size), 0)
+        FROM image_layers JOIN layers USING (chain) WHERE image = id) AS wanted
+        FROM images WHERE size != wanted";
+    let mut faults = collect(connection, sizes, |row| {
+        Ok(Fault::Size(image(row)?, size(row, 1)?, size(row, 2)?))
+    })?;
+    let stacks = "SELECT DISTINCT upper.image FROM image_layers AS upper
+        JOIN layers ON layers.chain = upper.chain
+        LEFT JOIN image_layers AS lower
+        ON lower.image = upper.image AND lower.position = upper.position - 1
+        WHERE lower.chain IS NOT layers.parent";
+    faults.extend(collect(connection, stacks, |row| Ok(Fault::Stack(image(row)?)))?);
+    Ok(faults)
+}
+
+fn collect<T>(
+    connection: &Connection,
+    query: &str,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<T>, Failure> {
+    let mut statement = connection.prepare(query)?;
+    let rows = statement.query_map([], read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
