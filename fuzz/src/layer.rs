@@ -21,8 +21,8 @@ const LIMIT: u64 = 4 << 20;
 /// Both forms of a layer, with the name of a directory for it here, and what
 /// may be in that.
 const FORMS: [(LayerForm, &str, &[&str]); 2] = [
-    (LayerForm::Tree, "tree", &["frame", "overrides", "replaced", "tree"]),
-    (LayerForm::Archive, "archive", &["index", "root", "tar", "tree"]),
+    (LayerForm::Tree, "tree", &["frame", "overrides", "replaced", "sums", "tree"]),
+    (LayerForm::Archive, "archive", &["index", "root", "sums", "tar", "tree"]),
 ];
 
 /// A member, and the pieces of its data by their offsets.

@@ -97,7 +97,7 @@ fn an_index_is_no_larger_than_it_has_to_be() {
 }
 
 #[test]
-fn a_sparse_member_does_not_make_a_large_index() {
+fn sparse_members_do_not_make_a_large_index() {
     use crate::image::{Segment, SparseMap};
     let room = tempfile::tempdir().unwrap();
     let path = room.path().join("index");
@@ -105,10 +105,14 @@ fn a_sparse_member_does_not_make_a_large_index() {
     let segments =
         vec![Segment { offset: 4096, length: 4096 }, Segment { offset: size, length: 0 }];
     let sparse = Some(SparseMap { segments });
-    let bytes = archive(&[member("f", EntryKind::Regular { size, sparse })]);
-    index(&bytes, &path, Level::Whole).unwrap();
-    let allocated = std::os::unix::fs::MetadataExt::blocks(&std::fs::metadata(&path).unwrap());
-    assert!(allocated * 512 < 64 * 1024, "{allocated} blocks");
+    for (count, most) in [(1, 300 << 10), (200, 34 << 20)] {
+        let kind = || EntryKind::Regular { size, sparse: sparse.clone() };
+        let members: Vec<_> = (0..count).map(|n| member(&format!("f{n}"), kind())).collect();
+        let path = path.with_extension(count.to_string());
+        index(&archive(&members), &path, Level::Whole).unwrap();
+        let allocated = std::os::unix::fs::MetadataExt::blocks(&std::fs::metadata(&path).unwrap());
+        assert!(allocated * 512 < most, "{allocated} blocks of {count} members");
+    }
     let segments = vec![Segment { offset: 4097, length: 4096 }];
     let sparse = Some(SparseMap { segments });
     let size = 1 << 60;
