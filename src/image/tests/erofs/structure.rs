@@ -105,7 +105,7 @@ fn sparse_members_do_not_make_a_large_index() {
     let segments =
         vec![Segment { offset: 4096, length: 4096 }, Segment { offset: size, length: 0 }];
     let sparse = Some(SparseMap { segments });
-    for (count, most) in [(1, 300 << 10), (200, 34 << 20)] {
+    for (count, most) in [(1, 300 << 10), (200, 40 << 20)] {
         let kind = || EntryKind::Regular { size, sparse: sparse.clone() };
         let members: Vec<_> = (0..count).map(|n| member(&format!("f{n}"), kind())).collect();
         let path = path.with_extension(count.to_string());
