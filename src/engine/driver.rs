@@ -73,9 +73,8 @@ fn obstacle(store: &Store, driver: Driver, user_namespace: UserNamespace) -> Res
         }
         (Driver::Erofs, UserNamespace::Inherited) => store.spooled(|spool| {
             let target = LayerTarget::within(spool.path(), LayerForm::Archive);
-            Ok(image::write_empty_archive(&target)
-                .err()
-                .or_else(|| archive::obstacle(&archive_of(&target))))
+            image::write_empty_archive(&target)?;
+            Ok(archive::obstacle(&archive_of(&target)))
         }),
     }
 }

@@ -23,6 +23,7 @@ mod fallback;
 mod held;
 mod history;
 mod host;
+mod image_config;
 mod image_diff;
 mod images;
 mod import;

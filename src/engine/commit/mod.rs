@@ -30,7 +30,7 @@ use crate::store::{
 
 use super::lifecycle::KeptSpec;
 use super::running::{self, Activity};
-use super::{Engine, changes, diff, driver, export, launch};
+use super::{Engine, changes, diff, driver, export, image_config, launch};
 
 /// Whether a container that runs stands still while it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -278,13 +278,7 @@ fn parent(store: &Store, container: &ContainerRecord) -> Result<Parent> {
         return Err(Error::not_found(format!("the image of container {name} was removed"))
             .hint(format!("flatten the container: envbox export {name} | envbox import - NAME")));
     };
-    let malformed = |what: &str, error: serde_json::Error| {
-        Error::invalid(format!("the {what} of image {} is malformed", record.id)).because(error)
-    };
-    let config = serde_json::from_slice(&store.image_config(&record)?)
-        .map_err(|error| malformed("config", error))?;
-    let manifest = serde_json::from_slice(&store.image_manifest(&record)?)
-        .map_err(|error| malformed("manifest", error))?;
+    let (config, manifest) = image_config::read(store, &record)?;
     Ok(Parent { config, manifest, record })
 }
 

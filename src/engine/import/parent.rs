@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crate::digest::ChainId;
-use crate::engine::{Engine, driver, launch, save};
-use crate::error::{Error, Result};
+use crate::engine::{Engine, driver, image_config, launch, save};
+use crate::error::Result;
 use crate::fs::Timestamp;
 use crate::image::{
     self, ChildImage, Difference, DifferenceSource, DifferenceTarget, LayerBlob, LayerSummary,
@@ -71,13 +71,7 @@ impl Engine {
         let store = self.store_with("image", name)?;
         let record = store.resolve(name)?;
         let held = store.prepare(record.chain())?;
-        let malformed = |what: &str, error: serde_json::Error| {
-            Error::invalid(format!("the {what} of image {} is malformed", record.id)).because(error)
-        };
-        let config = serde_json::from_slice(&store.image_config(&record)?)
-            .map_err(|error| malformed("config", error))?;
-        let manifest = serde_json::from_slice(&store.image_manifest(&record)?)
-            .map_err(|error| malformed("manifest", error))?;
+        let (config, manifest) = image_config::read(store, &record)?;
         let mount = rootfs::rootfs(&store.view(record.chain())?, user_namespace)?;
         let overrides = record.layers.iter().map(|&chain| {
             let layer: LayerTarget = save::layer(store, chain)?;
