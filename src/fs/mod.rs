@@ -259,6 +259,15 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
     })
 }
 
+/// Writes to the disk all that the file system of the directory `path` has in
+/// memory.
+///
+/// # Errors
+/// Those of syncfs(2), with the path.
+pub fn sync(path: &Path) -> Result<()> {
+    rustix::fs::syncfs(Dir::open(path)?).map_err(|error| Error::io("write out", path, error))
+}
+
 /// Exchanges `a` and `b`, both of which are there, in one step.
 ///
 /// # Errors

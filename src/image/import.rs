@@ -22,7 +22,7 @@ use super::read::TarReader;
 use super::report::{Counters, Report};
 use super::sums::Sums;
 use super::unmapped::UnmappedOwners;
-use super::walk::{Sink, TreeSource, WalkOptions, write_tree};
+use super::walk::{Sink, TreeSource, WalkOptions, Walked, write_tree};
 
 /// Of what a foreign archive is read by, in bytes.
 pub(super) const BUFFER: usize = 256 * 1024;
@@ -74,6 +74,21 @@ pub struct LayerSummary {
     pub has_root: bool,
 }
 
+impl LayerSummary {
+    /// Of a tree whose root was walked, and of the tar that came of it.
+    pub(super) fn of(walked: Walked, (diff_id, tar_size): (DiffId, u64)) -> Self {
+        Self {
+            diff_id,
+            tar_size,
+            content_size: walked.content_size,
+            entries: walked.entries,
+            newest_mtime: walked.newest_mtime.unwrap_or_default(),
+            report: walked.report,
+            has_root: true,
+        }
+    }
+}
+
 /// Makes the directory `source` the layer `target`.
 ///
 /// # Errors
@@ -122,15 +137,7 @@ pub fn measure_directory(source: &Dir, options: &ImportOptions) -> Result<LayerS
     let walk = WalkOptions { unmapped: Some(UnmappedOwners::of_process()?), ..options.walk() };
     let source = TreeSource { dir: source, overrides: Overrides::default() };
     let (walked, diff_id, tar_size) = pipeline::digest(|sink| write_tree(source, &walk, sink))?;
-    Ok(LayerSummary {
-        diff_id,
-        tar_size,
-        content_size: walked.content_size,
-        entries: walked.entries,
-        newest_mtime: walked.newest_mtime.unwrap_or_default(),
-        report: walked.report,
-        has_root: true,
-    })
+    Ok(LayerSummary::of(walked, (diff_id, tar_size)))
 }
 
 /// What [`ingest_canonical`] would return for `reader`.
@@ -240,16 +247,10 @@ pub fn import_tar(
             (through.produced, through.diff_id, through.size)
         }
     };
-    applied.report.merge(walked.report);
-    Ok(LayerSummary {
-        diff_id,
-        tar_size,
-        content_size: walked.content_size,
-        entries: walked.entries,
-        newest_mtime: walked.newest_mtime.unwrap_or_default(),
-        report: applied.report,
-        has_root: applied.has_root,
-    })
+    let mut walked = LayerSummary::of(walked, (diff_id, tar_size));
+    walked.has_root = applied.has_root;
+    applied.report.merge(std::mem::take(&mut walked.report));
+    Ok(LayerSummary { report: applied.report, ..walked })
 }
 
 /// Applies the archive that `reader` gives, compressed or not, to the tree of

@@ -19,6 +19,7 @@ use super::canonical::{BLOCK, padding};
 use super::entry::{Entry, EntryKind, Segment, SparseMap};
 use super::foreign::{self, Extensions};
 use super::frame::FrameWriter;
+use super::report::{Report, Topic};
 use super::sums::{Summing, Sums};
 use super::{pax, sparse};
 
@@ -166,6 +167,17 @@ impl<R: BufRead> TarReader<R> {
     /// True if something else than zeros follows the end.
     pub fn has_more(&self) -> bool {
         self.has_more
+    }
+
+    /// Notes in `report` what is unusual about the end, which has been read; true
+    /// if it had its two blocks of zeros.
+    pub(super) fn note_end(&self, report: &mut Report) -> bool {
+        if !self.end_marker {
+            report.note(Topic::NoEndMarker, self.last_path());
+        } else if self.has_more {
+            report.note(Topic::DataAfterEnd, self.last_path());
+        }
+        self.end_marker
     }
 
     /// The path of the last member, for messages; empty before the first.

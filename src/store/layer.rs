@@ -155,6 +155,8 @@ impl PendingLayer<'_> {
     pub fn replace(self, chain: ChainId) -> Result<()> {
         let store = self.store;
         let target = store.path_of(&Item::Layer(chain));
+        // The other one may be the last there is, and goes at once.
+        fs::sync(&self.directory())?;
         store.write("convert a layer of", |transaction| {
             require(transaction, chain)?;
             if workspace::layers_in_use(&store.tmp())?.contains(&chain) {

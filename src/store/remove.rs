@@ -14,7 +14,7 @@ use rusqlite::{Connection, Transaction};
 use super::database::Failure;
 use super::event::{self, Event};
 use super::image::ImageRecord;
-use super::workspace::{self, Item};
+use super::workspace::{self, Item, Workspace};
 use super::{Store, image, layer, resolve, tag};
 
 /// What [`Store::remove_image`] is to do.
@@ -75,16 +75,7 @@ impl Store {
         let removed = self.write("remove an image from", |transaction| {
             let image = resolve::resolve(transaction, request.image)?;
             let plan = plan(transaction, &image, request)?;
-            let mut removed = Vec::new();
-            for name in plan.untag {
-                tag::remove(transaction, &name, image.id)?;
-                removed.push(Removed::Untagged(name));
-            }
-            if plan.delete {
-                removed.extend(delete(transaction, &image)?);
-                workspace.intend(&unwanted(&image, &removed))?;
-            }
-            Ok(removed)
+            carry_out(transaction, &image, plan, &workspace)
         })?;
         self.end_removal(workspace)?;
         Ok(removed)
@@ -109,18 +100,31 @@ impl Store {
             {
                 return Ok(Vec::new());
             }
-            let mut removed = Vec::new();
-            for name in &image.names {
-                tag::remove(transaction, name, image.id)?;
-                removed.push(Removed::Untagged(name.clone()));
-            }
-            removed.extend(delete(transaction, &image)?);
-            workspace.intend(&unwanted(&image, &removed))?;
-            Ok(removed)
+            let all = Plan { untag: image.names.clone(), delete: true };
+            carry_out(transaction, &image, all, &workspace)
         })?;
         self.end_removal(workspace)?;
         Ok(removed)
     }
+}
+
+/// Does what `plan` says of `image`, and intends to take away what is left of it.
+fn carry_out(
+    transaction: &Transaction<'_>,
+    image: &ImageRecord,
+    plan: Plan,
+    workspace: &Workspace,
+) -> Result<Vec<Removed>, Failure> {
+    let mut removed = Vec::new();
+    for name in plan.untag {
+        tag::remove(transaction, &name, image.id)?;
+        removed.push(Removed::Untagged(name));
+    }
+    if plan.delete {
+        removed.extend(delete(transaction, image)?);
+        workspace.intend(&unwanted(image, &removed))?;
+    }
+    Ok(removed)
 }
 
 /// Whether a container that is not among `running` stands on `image`: it was

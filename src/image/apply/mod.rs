@@ -152,12 +152,7 @@ pub fn apply<R: BufRead>(
     reader.finish_frame()?;
     let mut applied = extractor.finish()?;
     applied.sums = reader.take_sums();
-    applied.has_end_marker = reader.has_end_marker();
-    if !applied.has_end_marker {
-        applied.report.note(Topic::NoEndMarker, reader.last_path());
-    } else if reader.has_more() {
-        applied.report.note(Topic::DataAfterEnd, reader.last_path());
-    }
+    applied.has_end_marker = reader.note_end(&mut applied.report);
     Ok(applied)
 }
 

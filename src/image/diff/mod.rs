@@ -18,7 +18,7 @@ mod copier;
 
 use std::collections::BTreeSet;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fs::{self, Dir, Timestamp};
 use crate::mount::LayerForm;
 
@@ -93,19 +93,11 @@ pub fn finish_layer(layer: &LayerTarget, below: Option<&Dir>) -> Result<LayerSum
             let through =
                 pipeline::run(produce, |input| archive::keep((input, u64::MAX), layer, &options))?;
             fs::remove_tree(&layer.tree)?;
+            fs::remove_file(&layer.overrides)?;
             (through.produced, through.diff_id, through.size)
         }
     };
-    let newest_mtime = walked.newest_mtime.ok_or_else(|| Error::internal("a layer has a root"))?;
-    Ok(LayerSummary {
-        diff_id,
-        tar_size,
-        content_size: walked.content_size,
-        entries: walked.entries,
-        newest_mtime,
-        report: walked.report,
-        has_root: true,
-    })
+    Ok(LayerSummary::of(walked, (diff_id, tar_size)))
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ use crate::fs::{self, Dir, Owner, Timestamp};
 
 use super::apply::refuse_whiteout;
 use super::read::TarReader;
-use super::report::{Counters, Report, Topic};
+use super::report::{Counters, Report};
 use super::sums::Sums;
 
 use member::Indexer;
@@ -123,12 +123,7 @@ pub fn write_index<R: BufRead>(
     }
     let mut indexed = indexer.finish(reader.position())?;
     indexed.sums = reader.take_sums();
-    indexed.has_end_marker = reader.has_end_marker();
-    if !indexed.has_end_marker {
-        indexed.report.note(Topic::NoEndMarker, reader.last_path());
-    } else if reader.has_more() {
-        indexed.report.note(Topic::DataAfterEnd, reader.last_path());
-    }
+    indexed.has_end_marker = reader.note_end(&mut indexed.report);
     Ok(indexed)
 }
 

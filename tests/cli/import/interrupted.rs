@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 
 use super::{identity_of, import, named, tar, text, tree, unfinished};
-use crate::harness::{Room, Who, for_everyone, skip};
+use crate::harness::{Room, for_everyone, skip};
 
 /// An import from a pipe that has got half of an archive and waits for more.
 fn half_done(room: &Room, archive: &Path) -> Child {
@@ -137,31 +137,23 @@ for_everyone! {
     }
 }
 
-fn a_full_disk(room: &Room) {
-    if !geteuid().is_root() {
-        return skip("needs root");
+for_everyone! {
+    fn a_full_disk_is_told_and_leaves_nothing(room) {
+        if !geteuid().is_root() {
+            return skip("needs root");
+        }
+        let tree = tree(room);
+        fs::write(tree.join("bin/program"), vec![b'x'; 8 << 20]).unwrap();
+        room.give(&tree.join("bin/program"));
+        let archive = tar(room, &tree, &["."]);
+        for source in [&tree, &archive] {
+            let script = "{ \"$@\"; echo status $?; find \"$ENVBOX_ROOT/tmp\" -mindepth 1; }";
+            let command = room.small_store("4m", script, &["import", text(source), "x"]);
+            let output = room.run(command).succeeds();
+            assert_eq!(output.stdout(), "status 1\n", "{output}");
+            output.warns("No space left on device").warns("hint: free space");
+        }
+        let enough = room.small_store("32m", "exec \"$@\"", &["import", text(&tree), "x"]);
+        identity_of(&room.run(enough).succeeds());
     }
-    let tree = tree(room);
-    fs::write(tree.join("bin/program"), vec![b'x'; 8 << 20]).unwrap();
-    room.give(&tree.join("bin/program"));
-    let archive = tar(room, &tree, &["."]);
-    for source in [&tree, &archive] {
-        let script = "{ \"$@\"; echo status $?; find \"$ENVBOX_ROOT/tmp\" -mindepth 1; }";
-        let command = room.small_store("4m", script, &["import", text(source), "x"]);
-        let output = room.run(command).succeeds();
-        assert_eq!(output.stdout(), "status 1\n", "{output}");
-        output.warns("No space left on device").warns("hint: free space");
-    }
-    let enough = room.small_store("32m", "exec \"$@\"", &["import", text(&tree), "x"]);
-    identity_of(&room.run(enough).succeeds());
-}
-
-#[test]
-fn a_full_disk_is_told_and_leaves_nothing_as_root() {
-    Room::with(Who::Root, a_full_disk);
-}
-
-#[test]
-fn a_full_disk_is_told_and_leaves_nothing_as_user() {
-    Room::with(Who::User, a_full_disk);
 }

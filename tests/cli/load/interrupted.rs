@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::unistd::geteuid;
 
 use super::{python, state};
-use crate::harness::{Room, Who, for_everyone, skip};
+use crate::harness::{Room, for_everyone, skip};
 
 const MANY: &str = "
 layers = [layer(*[('%d/%d' % (n, m), 'f', bytes(3000)) for m in range(30)]) for n in range(8)]
@@ -120,29 +120,21 @@ for_everyone! {
     }
 }
 
-fn a_full_disk(room: &Room) {
-    if !geteuid().is_root() {
-        return skip("needs root");
+for_everyone! {
+    fn a_full_disk_is_told_and_leaves_nothing(room) {
+        if !geteuid().is_root() {
+            return skip("needs root");
+        }
+        python(room, "
+    import os
+    docker('a.tar', image([BASE, layer(('small', 'f', 's')), layer(('large', 'f', os.urandom(8 << 20)))], ['a']))");
+        let script = "
+            for how in '-i a.tar' '-i /dev/stdin'; do
+                \"$@\" load $how <a.tar; echo status $?
+                ls $ENVBOX_ROOT/tmp $ENVBOX_ROOT/layers $ENVBOX_ROOT/blobs/sha256 | grep -v ':$' | grep .
+            done";
+        let output = room.run(room.small_store("4m", script, &[]));
+        assert_eq!(output.stdout(), "status 1\nstatus 1\n", "{output}");
+        output.warns("large: No space left on device").warns("hint: free space");
     }
-    python(room, "
-import os
-docker('a.tar', image([BASE, layer(('small', 'f', 's')), layer(('large', 'f', os.urandom(8 << 20)))], ['a']))");
-    let script = "
-        for how in '-i a.tar' '-i /dev/stdin'; do
-            \"$@\" load $how <a.tar; echo status $?
-            ls $ENVBOX_ROOT/tmp $ENVBOX_ROOT/layers $ENVBOX_ROOT/blobs/sha256 | grep -v ':$' | grep .
-        done";
-    let output = room.run(room.small_store("4m", script, &[]));
-    assert_eq!(output.stdout(), "status 1\nstatus 1\n", "{output}");
-    output.warns("large: No space left on device").warns("hint: free space");
-}
-
-#[test]
-fn a_full_disk_is_told_and_leaves_nothing_as_root() {
-    Room::with(Who::Root, a_full_disk);
-}
-
-#[test]
-fn a_full_disk_is_told_and_leaves_nothing_as_user() {
-    Room::with(Who::User, a_full_disk);
 }

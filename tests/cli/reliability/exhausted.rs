@@ -6,78 +6,62 @@ use nix::unistd::geteuid;
 use super::*;
 use crate::harness::{Who, for_everyone, skip};
 
-fn a_full_disk(room: &Room) {
-    if !geteuid().is_root() {
-        return skip("needs root");
+for_everyone! {
+    fn a_full_disk_is_told_and_harms_nothing(room) {
+        if !geteuid().is_root() {
+            return skip("needs root");
+        }
+        room.rootfs();
+        let script = "
+            say() { echo \"$@\"; }
+            fill() { head -c 9m /dev/zero >$ENVBOX_ROOT/full 2>/dev/null; }
+            \"$@\" import rootfs base >/dev/null
+            \"$@\" create --name kept base echo kept >/dev/null
+            \"$@\" run --name job base sh -c 'head -c 9m /dev/zero >/big'; say job $?
+            fill
+            \"$@\" run base true; say run $?
+            \"$@\" create base true; say create $?
+            \"$@\" start -a kept; say start $?
+            \"$@\" ps -a --format '{{.Names}} {{.State}}'
+            \"$@\" rm job >/dev/null; say rm $?
+            \"$@\" start -a kept; say start $?
+            fill
+            \"$@\" container prune -f >/dev/null; say prune $?
+            \"$@\" image rm base >/dev/null; say image rm $?
+            \"$@\" ps -aq; \"$@\" images -q
+            ls $ENVBOX_ROOT/containers $ENVBOX_ROOT/tmp $ENVBOX_ROOT/layers | grep -v :";
+        let output = room.run(room.small_store("6m", script, &[]));
+        let expected = "job 1\nrun 125\ncreate 1\nstart 1\njob exited\nkept created\nrm 0\n\
+            kept\nstart 0\nprune 0\nimage rm 0\n";
+        assert_eq!(output.stdout().trim(), expected.trim(), "{output}");
+        let told = output.stderr().lines().filter(|line| line.starts_with("hint: free space")).count();
+        assert_eq!(told, 3, "{output}");
     }
-    room.rootfs();
-    let script = "
-        say() { echo \"$@\"; }
-        fill() { head -c 9m /dev/zero >$ENVBOX_ROOT/full 2>/dev/null; }
-        \"$@\" import rootfs base >/dev/null
-        \"$@\" create --name kept base echo kept >/dev/null
-        \"$@\" run --name job base sh -c 'head -c 9m /dev/zero >/big'; say job $?
-        fill
-        \"$@\" run base true; say run $?
-        \"$@\" create base true; say create $?
-        \"$@\" start -a kept; say start $?
-        \"$@\" ps -a --format '{{.Names}} {{.State}}'
-        \"$@\" rm job >/dev/null; say rm $?
-        \"$@\" start -a kept; say start $?
-        fill
-        \"$@\" container prune -f >/dev/null; say prune $?
-        \"$@\" image rm base >/dev/null; say image rm $?
-        \"$@\" ps -aq; \"$@\" images -q
-        ls $ENVBOX_ROOT/containers $ENVBOX_ROOT/tmp $ENVBOX_ROOT/layers | grep -v :";
-    let output = room.run(room.small_store("6m", script, &[]));
-    let expected = "job 1\nrun 125\ncreate 1\nstart 1\njob exited\nkept created\nrm 0\n\
-        kept\nstart 0\nprune 0\nimage rm 0\n";
-    assert_eq!(output.stdout().trim(), expected.trim(), "{output}");
-    let told = output.stderr().lines().filter(|line| line.starts_with("hint: free space")).count();
-    assert_eq!(told, 3, "{output}");
 }
 
-fn a_read_only_store(room: &Room) {
-    if !geteuid().is_root() {
-        return skip("needs root");
+for_everyone! {
+    fn a_read_only_store_is_told_and_can_be_read(room) {
+        if !geteuid().is_root() {
+            return skip("needs root");
+        }
+        import(room);
+        room.envbox(&["create", "--name", "kept", "base", "true"]).succeeds();
+        let mount = "mount --bind $ENVBOX_ROOT $ENVBOX_ROOT; \
+            mount -o remount,bind,ro $ENVBOX_ROOT";
+        let script = "
+            for verb in 'run base true' 'run --rm base true' 'create base true' 'start kept' \
+                'rm kept' 'rename kept new' 'import rootfs other' 'ps -a' 'inspect kept'; do
+                \"$@\" $verb >/dev/null; echo $verb $?
+            done";
+        let output = room.run(room.mounted(mount, script, &[]));
+        let expected = "run base true 125\nrun --rm base true 125\ncreate base true 1\n\
+            start kept 1\nrm kept 1\nrename kept new 1\nimport rootfs other 1\n\
+            ps -a 0\ninspect kept 0\n";
+        assert_eq!(output.stdout(), expected, "{output}");
+        let hints = output.stderr().lines().filter(|line| line.starts_with("hint: ")).count();
+        assert_eq!(hints, 7, "{output}");
+        expect_nothing_left(room);
     }
-    import(room);
-    room.envbox(&["create", "--name", "kept", "base", "true"]).succeeds();
-    let mount = "mount --bind $ENVBOX_ROOT $ENVBOX_ROOT; \
-        mount -o remount,bind,ro $ENVBOX_ROOT";
-    let script = "
-        for verb in 'run base true' 'run --rm base true' 'create base true' 'start kept' \
-            'rm kept' 'rename kept new' 'import rootfs other' 'ps -a' 'inspect kept'; do
-            \"$@\" $verb >/dev/null; echo $verb $?
-        done";
-    let output = room.run(room.mounted(mount, script, &[]));
-    let expected = "run base true 125\nrun --rm base true 125\ncreate base true 1\n\
-        start kept 1\nrm kept 1\nrename kept new 1\nimport rootfs other 1\n\
-        ps -a 0\ninspect kept 0\n";
-    assert_eq!(output.stdout(), expected, "{output}");
-    let hints = output.stderr().lines().filter(|line| line.starts_with("hint: ")).count();
-    assert_eq!(hints, 7, "{output}");
-    expect_nothing_left(room);
-}
-
-#[test]
-fn a_full_disk_is_told_and_harms_nothing_as_root() {
-    Room::with(Who::Root, a_full_disk);
-}
-
-#[test]
-fn a_full_disk_is_told_and_harms_nothing_as_user() {
-    Room::with(Who::User, a_full_disk);
-}
-
-#[test]
-fn a_read_only_store_is_told_and_can_be_read_as_root() {
-    Room::with(Who::Root, a_read_only_store);
-}
-
-#[test]
-fn a_read_only_store_is_told_and_can_be_read_as_user() {
-    Room::with(Who::User, a_read_only_store);
 }
 
 /// The limit is the user's, whatever else runs of him: none is left at one.

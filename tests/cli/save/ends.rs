@@ -5,7 +5,7 @@ use std::fs;
 use nix::unistd::geteuid;
 
 use super::{imported, large, listing, shell};
-use crate::harness::{Room, Terminal, Who, for_everyone, skip};
+use crate::harness::{Terminal, for_everyone, skip};
 
 /// A program that starts envbox, whose words it gets after that for SIGINT, with
 /// one that waits: Ctrl-C at the very moment when it can be answered.
@@ -94,33 +94,25 @@ for_everyone! {
     }
 }
 
-fn a_full_disk(room: &Room) {
-    if !geteuid().is_root() {
-        return skip("needs root");
+for_everyone! {
+    fn a_full_disk_is_told_and_leaves_nothing(room) {
+        if !geteuid().is_root() {
+            return skip("needs root");
+        }
+        large(room, 3);
+        fs::create_dir(room.work().join("small")).unwrap();
+        let mount = "mount -t tmpfs -o mode=0777,size=1m none small";
+        let script = "
+            echo old >small/a.tar
+            for words in '-o small/a.tar' '-o small/b.tar' '--format oci-dir -o small/c'; do
+                \"$@\" save $words large; echo status $?
+            done
+            ls -A small; cat small/a.tar
+            \"$@\" save large >/dev/full; echo status $?";
+        let output = room.run(room.mounted(mount, script, &[]));
+        let expected = "status 1\n".repeat(3) + "a.tar\nold\nstatus 1\n";
+        assert_eq!(output.stdout(), expected, "{output}");
+        assert_eq!(output.stderr().matches("No space left on device").count(), 4, "{output}");
+        output.warns("cannot save to small/a.tar: ").warns("cannot save to stdout: ");
     }
-    large(room, 3);
-    fs::create_dir(room.work().join("small")).unwrap();
-    let mount = "mount -t tmpfs -o mode=0777,size=1m none small";
-    let script = "
-        echo old >small/a.tar
-        for words in '-o small/a.tar' '-o small/b.tar' '--format oci-dir -o small/c'; do
-            \"$@\" save $words large; echo status $?
-        done
-        ls -A small; cat small/a.tar
-        \"$@\" save large >/dev/full; echo status $?";
-    let output = room.run(room.mounted(mount, script, &[]));
-    let expected = "status 1\n".repeat(3) + "a.tar\nold\nstatus 1\n";
-    assert_eq!(output.stdout(), expected, "{output}");
-    assert_eq!(output.stderr().matches("No space left on device").count(), 4, "{output}");
-    output.warns("cannot save to small/a.tar: ").warns("cannot save to stdout: ");
-}
-
-#[test]
-fn a_full_disk_is_told_and_leaves_nothing_as_root() {
-    Room::with(Who::Root, a_full_disk);
-}
-
-#[test]
-fn a_full_disk_is_told_and_leaves_nothing_as_user() {
-    Room::with(Who::User, a_full_disk);
 }
