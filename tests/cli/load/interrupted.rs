@@ -126,8 +126,8 @@ for_everyone! {
             return skip("needs root");
         }
         python(room, "
-    import os
-    docker('a.tar', image([BASE, layer(('small', 'f', 's')), layer(('large', 'f', os.urandom(8 << 20)))], ['a']))");
+import os
+docker('a.tar', image([BASE, layer(('small', 'f', 's')), layer(('large', 'f', os.urandom(8 << 20)))], ['a']))");
         let script = "
             for how in '-i a.tar' '-i /dev/stdin'; do
                 \"$@\" load $how <a.tar; echo status $?
