@@ -69,6 +69,8 @@ impl Engine {
         let user_namespace = self.host()?.user_namespace;
         let store = self.store_with("container", name)?;
         let container = store.container(name)?;
+        // Nobody converts the layers while they are read.
+        let _held = store.hold(&store.stack(container.chain)?)?;
         let mount = store.container_mount(&container.id)?;
         let upper = match &mount {
             // All that is there was written.

@@ -6,7 +6,7 @@
 
 use crate::digest::ChainId;
 use crate::error::{Error, Result};
-use crate::fs::Dir;
+use crate::fs::{self, Dir};
 use crate::image::{self, Below, LayerTarget, LowerLayer, MarkSpace};
 use crate::mount::{ArchiveLayer, LayerForm, Mount};
 use crate::runtime::idmap::UserNamespace;
@@ -27,6 +27,9 @@ impl Engine {
         let store = self.store()?;
         if let Some(asked) = self.settings.storage_driver {
             self.check_driver(store, asked)?;
+            if store.driver()?.is_none() {
+                store.set_driver(asked)?;
+            }
             return Ok(asked);
         }
         if let Some(chosen) = store.driver()? {
@@ -62,6 +65,21 @@ impl Engine {
             }
         }
     }
+}
+
+/// How a layer upon `below` is to be kept where `wanted` is the driver of new ones:
+/// as a directory, if something below is kept beside its layer. An index is made
+/// of what is seen, and would lose that where it brings a file up.
+///
+/// # Errors
+/// Those of the store and the disk.
+pub(super) fn upon(store: &Store, below: Option<ChainId>, wanted: Driver) -> Result<Driver> {
+    for chain in store.stack(below)? {
+        if fs::metadata(&save::layer(store, chain)?.overrides)?.is_some() {
+            return Ok(Driver::Overlay);
+        }
+    }
+    Ok(wanted)
 }
 
 /// Why `driver` cannot be used.

@@ -5,11 +5,11 @@ use std::io::Write;
 
 use crate::error::{Error, Kind, Result};
 use crate::image::{self, ExcludeSet, ImportOptions, Report};
-use crate::mount::{LayerForm, Lower, Mount, Overlay};
+use crate::mount::{Lower, Mount, Overlay};
 use crate::runtime::source;
 use crate::store::{ContainerRecord, ImageRecord, Store};
 
-use super::{Engine, ExcludeOptions, TarOutput, launch, save};
+use super::{Engine, ExcludeOptions, TarOutput, driver, launch, save};
 
 /// What is to be exported, and how.
 #[derive(Clone, Debug)]
@@ -65,7 +65,10 @@ impl Engine {
         container: &ContainerRecord,
         to: (&ImportOptions, &mut dyn Write),
     ) -> Result<Report> {
-        self.write_mounted(&read_only(store.container_mount(&container.id)?), to)
+        // Nobody converts the layers while they are read.
+        let held = store.hold(&store.stack(container.chain)?)?;
+        let written = self.write_mounted(&read_only(store.container_mount(&container.id)?), to);
+        written.and_then(|report| store.let_go(held).map(|()| report))
     }
 
     fn write_image(
@@ -75,17 +78,17 @@ impl Engine {
         to: (&ImportOptions, &mut dyn Write),
     ) -> Result<Report> {
         // Nobody takes the layers away while they are read.
-        let held = store.prepare(image.chain())?;
-        let single = match image.layers[..] {
-            [chain] => Some(save::layer(store, chain)?),
-            _ => None,
-        };
-        let report = match single {
-            // Beside its tree may lie what that could not hold.
-            Some(layer) if layer.form == LayerForm::Tree => image::write_layer(&layer, to.0, to.1),
+        let held = store.hold(&image.layers)?;
+        let report = match image.layers[..] {
+            // Beside it may lie what its tree or index could not hold.
+            [chain] => {
+                let location = store.layer(chain)?;
+                let overrides = save::layer(store, chain)?.overrides;
+                image::write_layer((&driver::open_layer(&location)?, &overrides), to.0, to.1)
+            }
             _ => self.write_mounted(&store.view(image.chain())?, to),
         };
-        report.and_then(|report| held.release().map(|()| report))
+        report.and_then(|report| store.let_go(held).map(|()| report))
     }
 
     fn write_mounted(

@@ -8,6 +8,7 @@ use crate::image::{self, Counters, LayerLimits, LayerTarget, LoadOptions};
 use crate::runtime::idmap::UserNamespace;
 use crate::store::{Driver, LayerLocation, Store};
 
+use super::verify::REMEDY;
 use super::{Engine, driver, running, save};
 
 impl Engine {
@@ -24,11 +25,12 @@ impl Engine {
         store.set_driver(to)?;
         let mut count = 0;
         for chain in store.layers()? {
+            let parent = store.layer_record(chain)?.and_then(|record| record.parent);
+            let to = driver::upon(store, parent, to)?;
             if store.layer(chain)?.form == to.form() {
                 continue;
             }
-            self.refuse_running()?;
-            convert((store, chain), to, user_namespace)
+            convert(self, (store, chain), to, user_namespace)
                 .context(|| format!("cannot convert layer {chain}"))?;
             converted(chain);
             count += 1;
@@ -48,6 +50,7 @@ impl Engine {
 }
 
 fn convert(
+    engine: &Engine,
     (store, chain): (&Store, ChainId),
     to: Driver,
     user_namespace: UserNamespace,
@@ -69,7 +72,7 @@ fn convert(
             "it should be {}, but is {}",
             record.diff_id, made.diff_id
         ))
-        .hint("something changed it: load or import its image again"));
+        .hint(REMEDY));
     }
-    pending.replace(chain)
+    pending.replace(chain, || engine.refuse_running())
 }

@@ -18,7 +18,7 @@ use crate::image::{
 };
 use crate::oci::ImageConfig;
 use crate::reference::ImageRef;
-use crate::store::{EphemeralSnapshot, ImageRecord, LayerLocation, Store};
+use crate::store::{ImageRecord, LayerLocation, Store};
 
 use super::import::ImportStart;
 use super::{Engine, TarOutput};
@@ -87,11 +87,12 @@ impl Engine {
         }
         let store = self.store()?;
         // Nobody takes the layers away while they are read.
-        let mut held: Vec<EphemeralSnapshot> = Vec::new();
+        let chains: Vec<ChainId> =
+            selected.iter().flat_map(|image| image.record.layers.iter().copied()).collect();
+        let held = store.hold(&chains)?;
         let mut layers = Layers::default();
         let mut contents = Vec::new();
         for (Selected { record, .. }, names) in selected.iter().zip(layout_names(&selected)) {
-            held.push(store.prepare(record.chain())?);
             let config = store.image_config(record)?;
             layers.locate(store, record, &config)?;
             let manifest = store.image_manifest(record)?;
@@ -104,13 +105,11 @@ impl Engine {
             began(ImportStart { counters: Arc::clone(&counters), total: Some(layers.size) });
             self.write((&images, packing), (&layers, watch), target)
         };
-        match request.compression {
-            None => write(None)?,
-            Some(compression) => {
-                store.spooled(|spool| write(Some(Packing { compression, folder: spool.path() })))?
-            }
-        }
-        held.into_iter().try_for_each(EphemeralSnapshot::release)
+        let packing = |compression| Packing { compression, folder: held.path() };
+        // Its reader may be slow, and nobody who changes the store is to wait.
+        store.close_database();
+        write(request.compression.map(packing))?;
+        store.let_go(held)
     }
 
     fn write(

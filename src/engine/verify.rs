@@ -17,7 +17,8 @@ use super::import::ImportStart;
 use super::{Engine, driver, save};
 
 /// What to do about an image that is damaged.
-const REMEDY: &str = "something changed it: remove the image, and import or load it again";
+pub(super) const REMEDY: &str =
+    "something changed it: remove its images and their containers, and import or load them again";
 
 /// Which images are verified.
 #[derive(Clone, Copy, Debug)]
@@ -70,19 +71,19 @@ impl Engine {
         let records = || asked.iter().filter_map(|asked| asked.record.as_ref().ok());
         let chains: Vec<ChainId> = records().flat_map(|record| record.layers.clone()).collect();
         // Nobody takes the layers away while they are read.
-        let spool = store.begin_spool_upon(&chains)?;
+        let held = store.hold_what_is_there(&chains)?;
         let counters = Arc::new(Counters::default());
         let total = Some(total_size(store, &chains)?);
         began(ImportStart { counters: Arc::clone(&counters), total });
         let mut layers = Layers {
             store,
             user_namespace,
-            folder: spool.path().join("anew"),
+            folder: held.path().join("anew"),
             counters: &counters,
             known: HashMap::new(),
         };
         let verified = asked.into_iter().filter_map(|asked| layers.asked(asked, scope)).collect();
-        store.end_spool(spool)?;
+        store.let_go(held)?;
         store.close_database();
         Ok(verified)
     }

@@ -32,6 +32,7 @@ pub(super) fn keep(
     data.finish()?;
     let mut indexed = indexed?;
     settle_root(target, &indexed)?;
+    std::mem::take(&mut indexed.overrides).save(&target.overrides)?;
     indexed.sums.take().unwrap_or_default().save(target)?;
     let Indexed { entries, content_size, newest_mtime, has_end_marker, has_root, report, .. } =
         indexed;
@@ -66,6 +67,6 @@ fn settle_root(target: &LayerTarget, indexed: &Indexed) -> Result<()> {
 pub fn write_empty_archive(target: &LayerTarget) -> Result<()> {
     fs::write_volatile(&target.data, &END)?;
     let reader = TarReader::new(Cursor::new(END));
-    let options = IndexOptions { level: Level::Lowest, counters: None };
+    let options = IndexOptions { level: Level::Lowest, counters: None, copy_limit: 0 };
     erofs::write_index(reader, &target.index, &options).map(drop)
 }

@@ -115,6 +115,14 @@ pub(super) fn display(path: &[u8]) -> String {
     text
 }
 
+/// The path of the parent, and the last name.
+pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|&byte| byte == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (b"", path),
+    }
+}
+
 /// True if `name` means a removal in a layer (image spec, layer.md,
 /// "Whiteouts"), so that no file can have it there.
 pub(super) fn is_whiteout(name: &[u8]) -> bool {

@@ -316,7 +316,7 @@ impl LayerTarget {
                 apply(reader, &self.open_tree()?, &options)
             }
             LayerForm::Archive => {
-                let options = IndexOptions { counters, level: Level::Whole };
+                let options = IndexOptions { counters, level: Level::Whole, copy_limit: 0 };
                 archive::keep((input, u64::MAX), self, &options)
             }
         }

@@ -94,7 +94,8 @@ pub fn rewrite_layer(layer: &LayerTarget, output: &mut dyn Write) -> Result<()> 
     if frame::replay(layer, output)? {
         return Ok(());
     }
-    write(layer, &WalkOptions { is_layer: true, ..WalkOptions::default() }, output).map(drop)
+    let options = WalkOptions { is_layer: true, ..WalkOptions::default() };
+    write((&Dir::open(&layer.tree)?, &layer.overrides), &options, output).map(drop)
 }
 
 fn copy_archive(path: &Path, output: &mut dyn Write) -> Result<()> {
@@ -112,22 +113,25 @@ fn copy_archive(path: &Path, output: &mut dyn Write) -> Result<()> {
     }
 }
 
-/// Writes the canonical tar of the tree of `layer`, which is none of an
-/// archive, to `output`, but for what `options` leave out or clamp.
+/// Writes the canonical tar of a layer whose root is `dir`, beside which the file
+/// `overrides` may lie, to `output`, but for what `options` leave out or clamp.
 ///
 /// # Errors
 /// As [`regenerate`].
 pub fn write_layer(
-    layer: &LayerTarget,
+    (dir, overrides): (&Dir, &Path),
     options: &ImportOptions,
     output: &mut dyn Write,
 ) -> Result<Report> {
-    write(layer, &WalkOptions { is_layer: true, ..options.walk() }, output)
+    write((dir, overrides), &WalkOptions { is_layer: true, ..options.walk() }, output)
 }
 
-fn write(layer: &LayerTarget, options: &WalkOptions<'_>, output: &mut dyn Write) -> Result<Report> {
-    let dir = Dir::open(&layer.tree)?;
-    let source = TreeSource { dir: &dir, overrides: Overrides::load(&layer.overrides)? };
+fn write(
+    (dir, overrides): (&Dir, &Path),
+    options: &WalkOptions<'_>,
+    output: &mut dyn Write,
+) -> Result<Report> {
+    let source = TreeSource { dir, overrides: Overrides::load(overrides)? };
     let mut sink = WriterSink::new(output);
     let walked = write_tree(source, options, &mut sink)?;
     sink.flush()?;

@@ -129,11 +129,20 @@ pub(super) fn keep(
         let merged = options.below.merged()?;
         let level = merged.as_ref().map_or(Level::Lowest, Level::Upon);
         let reader = (input, options.limits.entries);
-        return archive::keep(reader, target, &IndexOptions { counters, level });
+        return archive::keep(
+            reader,
+            target,
+            &IndexOptions { counters, level, copy_limit: options.limits.bytes },
+        );
     }
     let tree = Dir::open(&target.tree)?;
     let lower = options.below.layers()?;
-    let diff = Some(Diff { lower: &lower, target, marks: options.marks });
+    let diff = Some(Diff {
+        lower: &lower,
+        target,
+        marks: options.marks,
+        copy_limit: options.limits.bytes,
+    });
     let mut reader = TarReader::new(input).at_most(options.limits.entries);
     let options = ApplyOptions { counters, diff, ..ApplyOptions::default() };
     reader.keep_sums();

@@ -2,7 +2,11 @@
 //! what a layer keeps is what belongs to the file and not to the host that it
 //! happened to lie on.
 
-use crate::fs::File;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::error::Result;
+use crate::fs::{self, Dir, File};
 
 use super::entry::Xattrs;
 
@@ -54,4 +58,20 @@ pub(super) fn fate(name: &[u8]) -> Fate {
         _ if HOST.contains(&name) => Fate::HostPolicy,
         _ => Fate::Dropped,
     }
+}
+
+/// The attributes of `name` in `dir` that a layer keeps.
+///
+/// # Errors
+/// Those of llistxattr(2) and lgetxattr(2).
+pub(super) fn kept((dir, name): (&Dir, &OsStr)) -> Result<Xattrs> {
+    let mut kept = Xattrs::new();
+    for attribute in fs::list_xattrs(dir, name)? {
+        if fate(attribute.as_bytes()) == Fate::Kept
+            && let Some(value) = fs::read_xattr(dir, name, &attribute)?
+        {
+            kept.insert(attribute.into_encoded_bytes(), value);
+        }
+    }
+    Ok(kept)
 }

@@ -51,10 +51,14 @@ impl fmt::Display for Fault {
             Self::Gone(path) if path.starts_with("layers/") || path.starts_with("blobs/") => {
                 write!(
                     f,
-                    "{path} is missing (remove the images that have it, and import or load them again)"
+                    "{path} is missing (remove the images that have it and their containers, and \
+                     import or load them again)"
                 )
             }
-            Self::Gone(path) => write!(f, "{path} is missing (restore it, or remove its owner)"),
+            Self::Gone(path) if path.starts_with("containers/") => {
+                write!(f, "{path} is missing (remove the container: envbox rm)")
+            }
+            Self::Gone(path) => write!(f, "{path} is missing (envbox volume rm)"),
             Self::Unrecorded(path) if path.starts_with("volumes/") => write!(
                 f,
                 "{path} is not in the database (envbox volume create with its name takes it up)"

@@ -137,9 +137,14 @@ impl Store {
                 layer::require(transaction, chain)?;
             }
             self.put_bytes(&workspace, id.0, new.config)?;
-            let is_new = find(transaction, id)?.is_none();
-            if is_new {
+            let found = find(transaction, id)?;
+            let is_new = found.is_none();
+            // A known image may have been imported by one of another manifest.
+            let manifest = found.map_or(manifest, |found| found.manifest);
+            if manifest == Digest::of(new.manifest) {
                 self.put_bytes(&workspace, manifest, new.manifest)?;
+            }
+            if is_new {
                 insert(transaction, new, &config)?;
             }
             events.iter().try_for_each(|event| event::record(transaction, event))?;

@@ -1,7 +1,7 @@
 //! Committed layers and those on their way. What a layer looks like inside
 //! its directory is its driver's and the image floor's matter.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
@@ -100,7 +100,7 @@ impl PendingLayer<'_> {
         let target = self.store.path_of(&item);
         let recorded = is_recorded(transaction, &item)?;
         let present = fs::metadata(&target)?.is_some();
-        if recorded && present {
+        if recorded && present && is_filled(&target)? {
             return Ok(());
         }
         // A directory without a row was whole once, but a host that lost its
@@ -125,6 +125,12 @@ impl PendingLayer<'_> {
     }
 }
 
+/// True if what the layer in `folder` is mounted of is there.
+fn is_filled(folder: &Path) -> Result<bool> {
+    let lower = driver::lower(folder, driver::of(folder)?.form());
+    Ok(fs::metadata(lower.path())?.is_some())
+}
+
 fn insert(
     transaction: &Transaction<'_>,
     record: &LayerRecord,
@@ -147,24 +153,34 @@ fn insert(
 
 impl PendingLayer<'_> {
     /// Puts this, which is the layer `chain` in another form, in the place of
-    /// what the store has, in one step.
+    /// what the store has, in one step; back again if somebody who uses it turns
+    /// up: who comes later finds the new one. `refuse_running` fails if kept
+    /// containers run, which do not name their layers.
     ///
     /// # Errors
-    /// `InUse` if a container runs on it; `NotFound` if it was removed;
-    /// `Unsupported` where the file system cannot exchange directories.
-    pub fn replace(self, chain: ChainId) -> Result<()> {
+    /// `InUse` if it is used; `NotFound` if it was removed; `Unsupported` where
+    /// the file system cannot exchange directories.
+    pub fn replace(self, chain: ChainId, refuse_running: impl Fn() -> Result<()>) -> Result<()> {
         let store = self.store;
         let target = store.path_of(&Item::Layer(chain));
         // The other one may be the last there is, and goes at once.
         fs::sync(&self.directory())?;
-        store.write("convert a layer of", |transaction| {
-            require(transaction, chain)?;
-            if workspace::layers_in_use(&store.tmp())?.contains(&chain) {
-                return Err(Error::new(Kind::InUse, format!("layer {chain} is in use"))
-                    .hint("stop the containers first: envbox ps")
-                    .into());
+        let refuse_use = || {
+            refuse_running()?;
+            match workspace::layers_in_use(&store.tmp())?.contains(&chain) {
+                false => Ok(()),
+                true => Err(Error::new(Kind::InUse, "somebody reads or runs it")
+                    .hint("wait until that has ended (envbox ps), and start this again")),
             }
-            fs::exchange(&self.directory(), &target)?;
+        };
+        store.hold_lock()?;
+        store.read("convert a layer of", |connection| require(connection, chain))?;
+        refuse_use()?;
+        fs::exchange(&self.directory(), &target)?;
+        if let Err(error) = refuse_use() {
+            return fs::exchange(&self.directory(), &target).and(Err(error));
+        }
+        store.write("convert a layer of", |transaction| {
             transaction.execute(
                 "UPDATE layers SET driver = ?2 WHERE chain = ?1",
                 params![chain.0.encoded(), self.driver.name()],
@@ -228,8 +244,7 @@ impl Store {
     /// # Errors
     /// As [`Store::layer`].
     pub fn has_content(&self, chain: ChainId) -> Result<bool> {
-        let LayerLocation { folder, form } = self.layer(chain)?;
-        Ok(fs::metadata(driver::lower(&folder, form).path())?.is_some())
+        is_filled(&self.layer(chain)?.folder)
     }
 
     /// What the store keeps of the layer `chain`; `None` if it is not in it.

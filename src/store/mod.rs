@@ -56,6 +56,7 @@ mod database;
 mod driver;
 mod event;
 mod gc;
+mod hold;
 mod image;
 mod layer;
 mod layout;
@@ -92,6 +93,7 @@ pub use container::{ContainerRecord, ContainerState};
 pub use driver::Driver;
 pub use event::{Event, EventCursor, EventWatch, Woken};
 pub use gc::Collected;
+pub use hold::LayerHold;
 pub use image::{ImageRecord, NewImage, PutImage, parse_time};
 pub use layer::{LayerLocation, LayerRecord, PendingLayer};
 pub use name::random_name;
@@ -286,6 +288,8 @@ impl Store {
     /// that cannot be told, all stays for the next sweep.
     fn settle(&self, workspace: Workspace) -> Result<()> {
         let settle = || {
+            // Else what it intends would be in use by itself.
+            workspace.forget_stack()?;
             self.release_transient(&workspace)?;
             self.release_loaded(&workspace)?;
             let items = workspace.intents()?;

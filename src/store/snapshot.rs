@@ -74,15 +74,6 @@ impl EphemeralSnapshot {
         self.workspace.remove_behind()
     }
 
-    /// Removes what was only made to hold layers, in this process: when it
-    /// returns nobody is kept from removing those.
-    ///
-    /// # Errors
-    /// Of what could not be removed, the first.
-    pub fn release(self) -> Result<()> {
-        self.workspace.remove()
-    }
-
     /// Lets go without removing: another process has it, or, if none has, the
     /// next opener of the store removes it.
     pub fn abandon(self) {

@@ -68,16 +68,6 @@ impl Store {
         Ok(Spool { workspace: self.begin(&[])?, loaded: String::new() })
     }
 
-    /// A new empty folder that keeps the layers of `chains` from being removed
-    /// for as long as it is there. Nobody who changes the store waits for it.
-    /// What it is to keep is to be looked for after it was made.
-    ///
-    /// # Errors
-    /// Those of the system calls, with the path.
-    pub fn begin_spool_upon(&self, chains: &[ChainId]) -> Result<Spool> {
-        Ok(Spool { workspace: self.workspace(chains)?, loaded: String::new() })
-    }
-
     /// Removes `spool`, and of the layers that it names those on which nothing
     /// stands.
     ///

@@ -10,6 +10,7 @@ use crate::reference::{DEFAULT_TAG, ImageRef};
 use super::Store;
 use super::database::{Failure, parsed};
 use super::event::{self, Event};
+use super::image::{self, ImageRecord};
 use super::layer::Hex;
 use super::resolve;
 
@@ -32,6 +33,17 @@ impl Store {
             let previous = point(transaction, target, image)?;
             event::record(transaction, &Event::image("tag", &image, Some(full_name(target))))?;
             Ok(previous)
+        })
+    }
+
+    /// The image that has the name `name`, if one has.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn named(&self, name: &ImageRef) -> Result<Option<ImageRecord>> {
+        self.read("look up a name in", |connection| {
+            let Some(id) = target(connection, name)? else { return Ok(None) };
+            image::find(connection, id)
         })
     }
 

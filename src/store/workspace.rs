@@ -81,6 +81,13 @@ impl Workspace {
         &self.path
     }
 
+    /// No longer names layers that it stands on.
+    pub(super) fn forget_stack(&self) -> Result<()> {
+        let Some(lock) = &self.lock else { return Ok(()) };
+        let path = self.path.join(LOCK);
+        rustix::fs::ftruncate(lock, 0).map_err(|error| Error::io("write", &path, error))
+    }
+
     /// Writes down what is about to appear, or to go, outside.
     pub(super) fn intend(&self, items: &[Item]) -> Result<()> {
         let text: String = items.iter().map(|item| format!("{item}\n")).collect();

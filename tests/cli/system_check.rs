@@ -40,7 +40,7 @@ for_everyone! {
         fs::write(store(room).join(&stray), "{}").unwrap();
         let output = room.envbox(&["system", "check"]).exits(1).quietly();
         assert_eq!(output.stdout(), format!("\
-{layer} is missing (remove the images that have it, and import or load them again)
+{layer} is missing (remove the images that have it and their containers, and import or load them again)
 {stray} belongs to nothing (envbox system prune removes it)
 "));
         room.envbox(&["rmi", "two"]).succeeds();

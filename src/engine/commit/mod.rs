@@ -120,7 +120,7 @@ impl Engine {
         container: &ContainerRecord,
         pausing: Pausing,
     ) -> Result<Written> {
-        let driver = self.storage_driver()?;
+        let driver = driver::upon(store, container.chain, self.storage_driver()?)?;
         let held = self.hold_still(store, container, pausing)?;
         let pending = store.begin_layer(driver)?;
         let LayerLocation { folder, form } = pending.location();
@@ -157,6 +157,8 @@ impl Engine {
     ) -> Result<Option<Report>> {
         let user_namespace = self.host()?.user_namespace;
         let open = |mount: &Mount| launch::open_root(&source::rootfs(mount, user_namespace)?);
+        // Nobody converts the layers while they are read.
+        let _held = store.hold(&store.stack(container.chain)?)?;
         let mount = store.container_mount(&container.id)?;
         let (upper, has_image) = match &mount {
             Mount::Bind { source, .. } => (Dir::open(source)?, false),

@@ -21,6 +21,7 @@ use crate::fs::{self, File, Rootfs};
 use crate::runtime::join::Target;
 use crate::runtime::source;
 use crate::store::Event;
+use crate::store::LayerHold;
 
 use super::super::lifecycle::{Found, KeptSpec};
 use super::super::running::{self, Running, Turn};
@@ -49,6 +50,7 @@ pub(super) struct Tree {
 struct Held {
     _turn: Option<Turn>,
     _mounts: Option<File>,
+    _layers: Option<LayerHold>,
     _root: Option<OwnedFd>,
 }
 
@@ -98,6 +100,7 @@ impl Engine {
         let host = *self.host()?;
         let store = self.store_with("container", id)?;
         let record = store.container(id)?;
+        let layers = store.hold(&store.stack(record.chain)?)?;
         let mount = store.container_mount(&record.id)?;
         let mount = if access == Access::Read { export::read_only(mount) } else { mount };
         let root = source::rootfs(&mount, host.user_namespace)?;
@@ -111,7 +114,7 @@ impl Engine {
                 running: None,
             },
             fleeting: None,
-            _held: Held { _turn: turn, _mounts: None, _root: Some(root) },
+            _held: Held { _turn: turn, _mounts: None, _root: Some(root), _layers: Some(layers) },
         })
     }
 }
@@ -142,7 +145,7 @@ fn live(found: Found, target: Target, turn: Option<Turn>) -> Result<Tree> {
         found,
         image,
         fleeting: goes.then_some(target),
-        _held: Held { _turn: turn, _mounts: Some(mounts), _root: None },
+        _held: Held { _turn: turn, _mounts: Some(mounts), _root: None, _layers: None },
     })
 }
 

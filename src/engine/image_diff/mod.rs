@@ -20,7 +20,7 @@ use crate::fs::{FileKind, Owner};
 use crate::image::Overrides;
 use crate::oci::ImageConfig;
 use crate::runtime::source;
-use crate::store::{EphemeralSnapshot, ImageRecord, Store};
+use crate::store::{ImageRecord, Store};
 
 use super::{ChangeKind, Engine, launch, save};
 
@@ -151,9 +151,9 @@ impl Engine {
         self.tell_unseen(&request.old, &old, &new)?;
         self.tell_unseen(&request.new, &new, &old)?;
         // Nobody takes the layers away while they are read.
-        let held = [store.prepare(old.chain())?, store.prepare(new.chain())?];
+        let held = store.hold(&[&old.layers[..], &new.layers].concat())?;
         let paths = self.tree_diff(old.chain(), new.chain(), request.times)?;
-        held.into_iter().try_for_each(EphemeralSnapshot::release)?;
+        store.let_go(held)?;
         Ok(ImageDiff { parameters, paths })
     }
 

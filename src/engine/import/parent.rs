@@ -16,8 +16,7 @@ use crate::oci::{ExecParameters, ImageConfig, Manifest};
 use crate::runtime::idmap::UserNamespace;
 use crate::runtime::source as rootfs;
 use crate::store::{
-    Driver, EphemeralSnapshot, ImageRecord, LayerLocation, LayerRecord, NewImage, PendingLayer,
-    Store,
+    Driver, ImageRecord, LayerHold, LayerLocation, LayerRecord, NewImage, PendingLayer, Store,
 };
 
 use super::source::{Reading, Source};
@@ -33,7 +32,7 @@ struct Parent<'a> {
     user_namespace: UserNamespace,
     view: ParentView,
     /// Keeps its layers from being removed meanwhile.
-    held: EphemeralSnapshot,
+    held: LayerHold,
 }
 
 impl Engine {
@@ -60,7 +59,7 @@ impl Engine {
         let config = config(base, import)?;
         began(ImportStart { counters: Arc::clone(&options.counters), total: source.total() });
         let outcome = parent.import(import, source, config)?;
-        parent.held.release()?;
+        parent.store.let_go(parent.held)?;
         Ok(outcome)
     }
 
@@ -70,7 +69,7 @@ impl Engine {
         let user_namespace = self.host()?.user_namespace;
         let store = self.store_with("image", name)?;
         let record = store.resolve(name)?;
-        let held = store.prepare(record.chain())?;
+        let held = store.hold(&record.layers)?;
         let (config, manifest) = image_config::read(store, &record)?;
         let mount = rootfs::rootfs(&store.view(record.chain())?, user_namespace)?;
         let overrides = record.layers.iter().map(|&chain| {
@@ -81,7 +80,7 @@ impl Engine {
             root: launch::open_root(&mount)?,
             overrides: overrides.collect::<Result<_>>()?,
         };
-        let driver = self.storage_driver()?;
+        let driver = driver::upon(store, record.chain(), self.storage_driver()?)?;
         Ok(Parent { record, config, manifest, store, driver, user_namespace, view, held })
     }
 }

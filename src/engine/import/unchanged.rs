@@ -3,10 +3,10 @@
 
 use crate::digest::ChainId;
 use crate::engine::{Engine, driver, tree};
-use crate::error::{Kind, Result};
+use crate::error::Result;
 use crate::image::{self, ImportOptions, LayerSummary};
 use crate::platform::Platform;
-use crate::store::{EphemeralSnapshot, Store};
+use crate::store::{LayerHold, Store};
 
 use super::ImportRequest;
 use super::source::Source;
@@ -18,7 +18,7 @@ pub(super) struct Unchanged<'a> {
     chain: ChainId,
     store: &'a Store,
     /// Keeps the layer from being removed meanwhile.
-    held: EphemeralSnapshot,
+    held: LayerHold,
 }
 
 impl Engine {
@@ -50,7 +50,7 @@ impl Engine {
         if store.layer_record(chain)?.is_none() || !store.has_content(chain)? {
             return Ok(None);
         }
-        let held = store.prepare(Some(chain))?;
+        let held = store.hold(&[chain])?;
         Ok(Some(Unchanged { summary, chain, store, held }))
     }
 }
@@ -67,18 +67,14 @@ impl Unchanged<'_> {
     /// Lets the layer go.
     ///
     /// # Errors
-    /// Those of [`EphemeralSnapshot::release`].
+    /// Those of [`Store::let_go`].
     pub(super) fn release(self) -> Result<()> {
-        self.held.release()
+        self.store.let_go(self.held)
     }
 }
 
 /// True if the image of the name is one layer, as an import makes it.
 fn was_imported(store: &Store, request: &ImportRequest) -> Result<bool> {
     let Some(name) = &request.reference else { return Ok(false) };
-    Ok(match store.resolve(&name.to_string()) {
-        Ok(image) => image.layers.len() == 1,
-        Err(error) if error.kind() == Kind::NotFound => false,
-        Err(error) => return Err(error),
-    })
+    Ok(store.named(name)?.is_some_and(|image| image.layers.len() == 1))
 }

@@ -77,7 +77,18 @@ impl Engine {
     }
 
     fn remove_record(&self, record: &ContainerRecord, volumes: OwnVolumes) -> Result<()> {
-        let (claim, record) = self.claim(record)?;
+        let claimed = match self.claim(record) {
+            Err(error) if error.kind() == Kind::NotFound => {
+                // Its folder was removed by hand: nobody can start it any more.
+                let store = self.store()?;
+                return match store.container(record.id.as_str()) {
+                    Ok(record) => store.remove_container(&record.id),
+                    Err(_) => Err(error),
+                };
+            }
+            claimed => claimed,
+        };
+        let (claim, record) = claimed?;
         let removed = self.store().and_then(|store| {
             if volumes == OwnVolumes::Removed {
                 store.release_container_volumes(&record.id)?;

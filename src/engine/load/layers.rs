@@ -10,7 +10,7 @@ use crate::engine::driver;
 use crate::error::{Error, Result};
 use crate::image::{self, Below, Counters, LayerLimits, LayerTarget, LoadOptions, LoadedLayer};
 use crate::runtime::idmap::UserNamespace;
-use crate::store::{Driver, EphemeralSnapshot, LayerLocation, LayerRecord, Spool, Store};
+use crate::store::{Driver, LayerHold, LayerLocation, LayerRecord, Spool, Store};
 
 use super::FoundLayer;
 use super::archive::{Archive, missing};
@@ -26,7 +26,7 @@ pub(super) struct Loader<'a> {
     /// Those that were not in the store before.
     new: HashSet<ChainId>,
     /// Keep the others from being removed meanwhile; by their topmost layer.
-    held: Vec<(ChainId, EphemeralSnapshot)>,
+    held: Vec<(ChainId, LayerHold)>,
 }
 
 impl<'a> Loader<'a> {
@@ -83,7 +83,8 @@ impl<'a> Loader<'a> {
             self.hold(chain_id, below.last())?;
             return Ok(record);
         }
-        let pending = self.store.begin_layer(self.driver)?;
+        let driver = driver::upon(self.store, below.last().copied(), self.driver)?;
+        let pending = self.store.begin_layer(driver)?;
         let LayerLocation { folder, form } = pending.location();
         let below = driver::Stack {
             store: self.store,
@@ -114,11 +115,13 @@ impl<'a> Loader<'a> {
         if self.new.contains(&chain) {
             return Ok(());
         }
-        let snapshot = self.store.prepare(Some(chain))?;
+        let held = self.store.hold(&self.store.stack(Some(chain))?)?;
         match self.held.last_mut().filter(|(top, _)| parent == Some(top)) {
-            // The dropped one goes at once, not behind this process.
-            Some(last) => *last = (chain, snapshot),
-            None => self.held.push((chain, snapshot)),
+            Some(last) => {
+                let (_, lower) = std::mem::replace(last, (chain, held));
+                self.store.let_go(lower)?;
+            }
+            None => self.held.push((chain, held)),
         }
         Ok(())
     }
@@ -147,7 +150,8 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// Those of [`Store::end_spool`].
     pub(super) fn finish(self) -> Result<()> {
-        drop(self.held);
-        self.store.end_spool(self.spool)
+        let held = self.held.into_iter().map(|(_, held)| held);
+        let let_go = held.map(|held| self.store.let_go(held)).fold(Ok(()), Result::and);
+        self.store.end_spool(self.spool).and(let_go)
     }
 }

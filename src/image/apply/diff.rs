@@ -37,6 +37,8 @@ pub struct Diff<'a> {
     pub target: &'a LayerTarget,
     /// How overlayfs is told of opaque directories.
     pub marks: MarkSpace,
+    /// The most bytes that are copied of files below which it links to.
+    pub copy_limit: u64,
 }
 
 /// The part of the extractor that knows of other layers.
@@ -47,6 +49,9 @@ pub(super) struct DiffState<'a> {
     /// For the root and each directory of the chain.
     merged: Vec<Merged>,
     replaced: usize,
+    root_is_hidden: bool,
+    /// The most bytes that copies of files below may have, and what they have.
+    copies: (u64, u64),
     /// What was moved away and the frame does not know of yet.
     moved: Vec<Vec<u8>>,
 }
@@ -61,6 +66,8 @@ impl<'a> DiffState<'a> {
             folder: &diff.target.replaced,
             merged,
             replaced: 0,
+            root_is_hidden: false,
+            copies: (diff.copy_limit, 0),
             moved: Vec::new(),
         })
     }
@@ -122,6 +129,12 @@ impl<'a> DiffState<'a> {
         self.replaced += 1;
         self.moved.push(path.to_vec());
         Ok((self.replaced - 1).to_string().into())
+    }
+
+    fn count_copy(&mut self, size: u64) -> Result<()> {
+        let (limit, copied) = &mut self.copies;
+        *copied = copied.saturating_add(size);
+        if copied > limit { Err(copies_too_much(*limit)) } else { Ok(()) }
     }
 
     /// What was moved away since the last call.
@@ -197,9 +210,12 @@ impl Extractor<'_> {
     }
 
     fn make_opaque(&mut self, path: &[u8], member: &[u8]) -> Result<()> {
-        let Some(diff) = &self.diff else { return Ok(()) };
+        let Some(diff) = &mut self.diff else { return Ok(()) };
         if path.is_empty() {
-            // overlayfs has no opaque root.
+            // overlayfs has no opaque root. What was hidden once stays hidden.
+            if std::mem::replace(&mut diff.root_is_hidden, true) {
+                return Ok(());
+            }
             let all = diff.lower.all();
             for names in diff.lower.names(&all, b"")? {
                 for name in names.iter() {
@@ -333,10 +349,13 @@ impl Extractor<'_> {
         (parent, name): (&[u8], &OsStr),
         path: &[u8],
     ) -> Result<()> {
-        let Some(diff) = &self.diff else { return Ok(()) };
+        let Some(diff) = &mut self.diff else { return Ok(()) };
         let from = diff.lower.open_dir(number, parent)?;
         let attributes = diff.lower.attributes(number, path, (&from, name))?;
         let found = from.metadata(name)?;
+        if found.kind == FileKind::Regular {
+            diff.count_copy(found.size)?;
+        }
         let dir = self.chain.top()?;
         match found.kind {
             FileKind::Regular => {
@@ -355,6 +374,14 @@ impl Extractor<'_> {
         }
         self.applied.overrides.add_attributes(path, attributes)
     }
+}
+
+/// The error of a layer that links to more of what is below than it may have.
+pub(in crate::image) fn copies_too_much(limit: u64) -> Error {
+    Error::unsupported(format!(
+        "the files below that it links to, which have to be copied, are larger than {limit} bytes"
+    ))
+    .hint("allow more with --max-layer-size, if you trust who made it")
 }
 
 /// Removes the whiteouts in `dir` and below: it hides everything by itself.

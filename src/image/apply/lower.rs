@@ -4,15 +4,14 @@
 
 use std::cell::OnceCell;
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use crate::error::Result;
 use crate::fs::{self, Dir, FileKind, Metadata};
 use crate::image::chain::open_long;
-use crate::image::entry::{Attributes, Xattrs};
+use crate::image::entry::Attributes;
 use crate::image::overrides::Overrides;
-use crate::image::xattrs::{Fate, fate};
+use crate::image::xattrs::kept;
 
 use super::super::marks::MarkSpace;
 
@@ -116,21 +115,14 @@ impl<'a> Lower<'a> {
         (dir, name): (&Dir, &OsStr),
     ) -> Result<Attributes> {
         let Metadata { mode, uid, gid, mtime, .. } = dir.metadata(name)?;
-        let mut kept = Xattrs::new();
-        for attribute in fs::list_xattrs(dir, name)? {
-            if fate(attribute.as_bytes()) == Fate::Kept
-                && let Some(value) = fs::read_xattr(dir, name, &attribute)?
-            {
-                kept.insert(attribute.as_bytes().to_vec(), value);
-            }
-        }
+        let xattrs = kept((dir, name))?;
         let layer = &self.layers[number];
         if layer.overrides.get().is_none() {
             let overrides = Overrides::load(&layer.opened.overrides)?;
             let _ = layer.overrides.set(overrides);
         }
         let overridden = layer.overrides.get().and_then(|overrides| overrides.attributes(path));
-        Ok(overridden.cloned().unwrap_or(Attributes { mode, uid, gid, mtime, xattrs: kept }))
+        Ok(overridden.cloned().unwrap_or(Attributes { mode, uid, gid, mtime, xattrs }))
     }
 }
 

@@ -60,7 +60,7 @@ use unlisted::Unlisted;
 
 pub use aside::LeftOut;
 pub use diff::Diff;
-pub(super) use diff::Whiteout;
+pub(super) use diff::{Whiteout, copies_too_much};
 pub(super) use directory::is_within;
 pub(super) use hard_link::refused as refused_link;
 pub use lower::LowerLayer;

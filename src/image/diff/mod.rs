@@ -88,12 +88,13 @@ pub fn finish_layer(layer: &LayerTarget, below: Option<&Dir>) -> Result<LayerSum
             (through.produced, through.diff_id, through.size)
         }
         LayerForm::Archive => {
+            // Those of the tree; the index has its own.
+            fs::remove_file(&layer.overrides)?;
             let level = below.map_or(Level::Lowest, Level::Upon);
-            let options = IndexOptions { counters: None, level };
+            let options = IndexOptions { counters: None, level, copy_limit: u64::MAX };
             let through =
                 pipeline::run(produce, |input| archive::keep((input, u64::MAX), layer, &options))?;
             fs::remove_tree(&layer.tree)?;
-            fs::remove_file(&layer.overrides)?;
             (through.produced, through.diff_id, through.size)
         }
     };

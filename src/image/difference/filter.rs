@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::fs::{File, FileKind, Metadata, Timestamp};
 use crate::image::canonical::{self, END};
 use crate::image::chain::Chain;
-use crate::image::entry::{Entry, EntryKind, display};
+use crate::image::entry::{Entry, EntryKind, display, split};
 use crate::image::import::ended_early;
 use crate::image::marks;
 use crate::image::read::TarReader;
@@ -21,7 +21,7 @@ use crate::image::sparse;
 use crate::image::walk::Sink;
 
 use super::late::LateLinks;
-use super::parent::{Parent, split};
+use super::parent::Parent;
 
 mod level;
 

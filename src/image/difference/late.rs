@@ -2,20 +2,20 @@
 //! names, and the layer that has them as well.
 
 use std::collections::{HashSet, VecDeque};
-use std::io::{self, BufRead, Write};
+use std::io::BufRead;
 
 use crate::error::{Error, Result};
 use crate::image::canonical::{self, END};
-use crate::image::entry::{Entry, EntryKind, compare_paths};
+use crate::image::entry::{Entry, EntryKind, compare_paths, split};
 use crate::image::import::LayerSummary;
 use crate::image::layer::{LayerTarget, rewrite_layer};
-use crate::image::pipeline::{self, ChunkSink};
+use crate::image::pipeline::{self, ChunkSink, SinkWriter};
 use crate::image::read::TarReader;
 use crate::image::sparse;
 use crate::image::walk::Sink;
 
 use super::filter::{copy, put};
-use super::parent::{Parent, ParentView, split};
+use super::parent::{Parent, ParentView};
 use super::{DifferenceTarget, summary};
 
 /// Names of files that the image has as well, but not all of them.
@@ -74,7 +74,7 @@ pub fn amend_difference(
 ) -> Result<LayerSummary> {
     let parent = Parent::open(view)?;
     let produce = |sink: &mut ChunkSink| {
-        let read = |sink: &mut ChunkSink| rewrite_layer(first, &mut Output(sink));
+        let read = |sink: &mut ChunkSink| rewrite_layer(first, &mut SinkWriter::new(sink));
         pipeline::pass(read, |input| merge(TarReader::new(input), (late, &parent), sink))
     };
     let through = pipeline::run(produce, |input| target.keep(input))?;
@@ -133,18 +133,5 @@ fn unmarked(path: &[u8]) -> Vec<u8> {
         Some(name) if dir.is_empty() => name.to_vec(),
         Some(name) => [dir, b"/", name].concat(),
         None => path.to_vec(),
-    }
-}
-
-/// A [`Write`] upon a sink, which says itself what is wrong with it.
-struct Output<'a>(&'a mut ChunkSink);
-
-impl Write for Output<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.put(bytes).map(|()| bytes.len()).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

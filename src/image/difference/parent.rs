@@ -6,11 +6,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
-use crate::fs::{self, Dir, File, FileKind, Metadata};
+use crate::fs::{Dir, File, FileKind, Metadata};
 use crate::image::chain::open_long;
-use crate::image::entry::{Attributes, Entry, EntryKind, Xattrs, display};
+use crate::image::entry::{Attributes, Entry, EntryKind, Xattrs, display, split};
 use crate::image::overrides::Overrides;
-use crate::image::xattrs::{self, Fate, fate};
+use crate::image::xattrs;
 
 /// What is seen of an image.
 #[derive(Debug)]
@@ -140,14 +140,6 @@ impl Parent {
     }
 }
 
-/// The path of the directory, and the last name.
-pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|&byte| byte == b'/') {
-        Some(slash) => (&path[..slash], &path[slash + 1..]),
-        None => (b"", path),
-    }
-}
-
 fn is_numbered(found: &Metadata, wanted: &Attributes) -> bool {
     let Attributes { mode, uid, gid, mtime, .. } = *wanted;
     (found.mode, found.uid, found.gid, found.mtime) == (mode, uid, gid, mtime)
@@ -168,16 +160,8 @@ fn is_same_kind((dir, name): (&Dir, &OsStr), found: &Metadata, kind: &EntryKind)
 
 /// The extended attributes that a layer keeps.
 fn read_xattrs((dir, name): (&Dir, &OsStr), file: Option<&File>) -> Result<Xattrs> {
-    let mut kept = Xattrs::new();
-    if file.is_some_and(xattrs::has_none) {
-        return Ok(kept);
+    match file {
+        Some(file) if xattrs::has_none(file) => Ok(Xattrs::new()),
+        _ => xattrs::kept((dir, name)),
     }
-    for attribute in fs::list_xattrs(dir, name)? {
-        if fate(attribute.as_bytes()) == Fate::Kept
-            && let Some(value) = fs::read_xattr(dir, name, &attribute)?
-        {
-            kept.insert(attribute.into_encoded_bytes(), value);
-        }
-    }
-    Ok(kept)
 }

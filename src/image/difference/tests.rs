@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::*;
 use crate::fs::{self, Timestamp};
-use crate::image::entry::{Attributes, EntryKind};
+use crate::image::entry::{Attributes, EntryKind, split};
 use crate::image::import::{import_directory, write_canonical};
 use crate::image::layer::rewrite_layer;
 use crate::image::load::below::Trees;
@@ -27,7 +27,7 @@ fn read(model: &mut Model, tar: &[u8], mut number: usize) {
     let mut reader = TarReader::new(Cursor::new(tar));
     let mut own = BTreeMap::new();
     while let Some(entry) = reader.next_entry().unwrap() {
-        let (dir, name) = parent::split(&entry.path);
+        let (dir, name) = split(&entry.path);
         if let Some(removed) = name.strip_prefix(b".wh.") {
             let slash: &[u8] = if dir.is_empty() { b"" } else { b"/" };
             let path = [dir, slash, removed].concat();

@@ -20,18 +20,24 @@ const CHUNKS_MORE: u64 = 32_768;
 /// How many more all files together may have: 32 MiB of table.
 const SPARE: u64 = 4 << 20;
 
+/// What a copy of scattered pieces takes is mostly zeros, which are no room on a
+/// disk, but have to be read by who checks the index.
+const SCATTERED: u64 = 4 << 30;
+
 /// What is left of the index.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Space {
     /// The next free block.
     pub(super) next: u64,
     spare: u64,
+    /// How many bytes more than twice what they store copies may take.
+    scattered: u64,
 }
 
 impl Space {
     /// All from the block `next` on.
     pub(super) fn from(next: u64) -> Self {
-        Self { next, spare: SPARE }
+        Self { next, spare: SPARE, scattered: SCATTERED }
     }
 }
 
@@ -139,6 +145,7 @@ pub(super) fn map(
     if bits > CHUNK_BITS_MAX {
         return Err(Error::unsupported(format!("a sparse file of {size} bytes is too large")));
     }
+    let before_copies = space.next;
     let next = &mut space.next;
     let mut builder = Builder { bits, size, start, next, runs: Vec::new(), done: 0 };
     let mut before = 0;
@@ -147,7 +154,14 @@ pub(super) fn map(
         before += segment.length;
     }
     builder.push(size.div_ceil(1 << bits), Place::Hole)?;
-    Ok(Map { bits, runs: builder.runs })
+    let runs = builder.runs;
+    let taken = (space.next - before_copies) * BLOCK;
+    let scattered = taken.saturating_sub(stored.saturating_mul(2));
+    space.scattered = space.scattered.checked_sub(scattered).ok_or_else(|| {
+        Error::unsupported("the pieces of the layer's sparse files are too small and too far apart")
+            .hint("keep it as directories: --storage-driver overlay, before the verb")
+    })?;
+    Ok(Map { bits, runs })
 }
 
 /// The largest chunk of which all segments are multiples.

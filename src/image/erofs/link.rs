@@ -6,15 +6,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
-use crate::fs::{File, FileKind};
-use crate::image::apply::{is_within, refused_link as refused};
-use crate::image::entry::{EntryKind, Segment};
+use crate::fs::FileKind;
+use crate::image::apply::{copies_too_much, is_within, refused_link as refused};
+use crate::image::entry::{EntryKind, Segment, split};
 use crate::image::report::Topic;
+use crate::image::sparse;
 
 use super::extent;
 use super::lower::Found;
 use super::member::Indexer;
-use super::stack::split;
 use super::tree::{Node, ROOT};
 
 const PIECE: usize = 64 * 1024;
@@ -115,10 +115,16 @@ impl Indexer<'_> {
             return Ok(Node::Empty);
         }
         let mut file = found.dir.open_file(&found.name)?;
-        let segments = segments(&file, size);
-        let map = extent::map((size, &segments), None, &mut self.space)?;
         let path: PathBuf = found.dir.path_of(&found.name);
         let fail = |error| Error::io("read", &path, error);
+        // By content: where the file system has holes depends on what keeps it.
+        let holes = sparse::detect(&file, size).map_err(fail)?;
+        let segments = sparse::segments(size, holes.as_ref());
+        self.copied = self.copied.saturating_add(size);
+        if self.copied > self.copy_limit {
+            return Err(copies_too_much(self.copy_limit));
+        }
+        let map = extent::map((size, &segments), None, &mut self.space)?;
         let mut buffer = vec![0; PIECE];
         for Segment { offset, length } in segments {
             file.seek(SeekFrom::Start(offset)).map_err(fail)?;
@@ -136,25 +142,6 @@ impl Indexer<'_> {
         }
         self.tree.add_map(map)
     }
-}
-
-/// Where a file has data.
-fn segments(file: &File, size: u64) -> Vec<Segment> {
-    let mut segments = Vec::new();
-    let mut at = 0;
-    while at < size {
-        let start = match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(at)) {
-            Ok(start) => start,
-            // Nothing but a hole is left.
-            Err(rustix::io::Errno::NXIO) => break,
-            Err(_) => at,
-        };
-        let end = rustix::fs::seek(file, rustix::fs::SeekFrom::Hole(start)).unwrap_or(size);
-        let end = end.clamp(start + 1, size.max(start + 1));
-        segments.push(Segment { offset: start, length: end.min(size) - start });
-        at = end;
-    }
-    segments
 }
 
 fn kind(found: &Found) -> Result<EntryKind> {

@@ -8,11 +8,10 @@ use std::os::unix::ffi::OsStrExt;
 use crate::error::Result;
 use crate::fs::{self, Dir, FileKind, Metadata};
 use crate::image::chain::open_long;
-use crate::image::entry::{Attributes, Xattrs};
-use crate::image::xattrs::{Fate, fate};
+use crate::image::entry::{Attributes, split};
+use crate::image::xattrs::kept;
 
 use super::Level;
-use super::stack::split;
 
 /// Something below.
 pub(super) struct Found {
@@ -62,14 +61,7 @@ impl Found {
     /// # Errors
     /// Those of reading them.
     pub(super) fn attributes(&self) -> Result<Attributes> {
-        let mut xattrs = Xattrs::new();
-        for attribute in fs::list_xattrs(&self.dir, &self.name)? {
-            if fate(attribute.as_bytes()) == Fate::Kept
-                && let Some(value) = fs::read_xattr(&self.dir, &self.name, &attribute)?
-            {
-                xattrs.insert(attribute.as_bytes().to_vec(), value);
-            }
-        }
+        let xattrs = kept((&self.dir, &self.name))?;
         let Metadata { mode, uid, gid, mtime, .. } = self.metadata;
         Ok(Attributes { mode, uid, gid, mtime, xattrs })
     }

@@ -8,17 +8,17 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::fs::{File, Owner};
 use crate::image::apply::take_xattrs;
-use crate::image::entry::{Attributes, Entry, EntryKind, SparseMap, display};
+use crate::image::entry::{Attributes, Entry, EntryKind, SparseMap, display, split};
+use crate::image::overrides::Overrides;
 use crate::image::read::TarReader;
 use crate::image::report::{Report, Topic};
 use crate::image::sparse;
 
 use super::extent::{self, Map};
 use super::format::FIRST_BLOCK;
-use super::stack::split;
 use super::tree::{Node, ROOT, Tree};
 use super::write::Image;
-use super::{Indexed, Level, xattr};
+use super::{IndexOptions, Indexed, Level, xattr};
 
 /// Takes in members and writes the index.
 pub(super) struct Indexer<'a> {
@@ -27,6 +27,13 @@ pub(super) struct Indexer<'a> {
     pub(super) report: Report,
     /// Where content that is copied goes.
     pub(super) space: extent::Space,
+    /// The bytes of files below that were copied, and how many these may be.
+    pub(super) copied: u64,
+    pub(super) copy_limit: u64,
+    /// What is below was hidden in the root.
+    pub(super) root_is_hidden: bool,
+    /// What is not in the index.
+    pub(super) overrides: Overrides,
     file: &'a File,
     path: &'a Path,
     /// The directory of the last member, and its path.
@@ -40,12 +47,19 @@ pub(super) fn implicit() -> Attributes {
 }
 
 impl<'a> Indexer<'a> {
-    pub(super) fn new((file, path): (&'a File, &'a Path), level: Level<'a>) -> Result<Self> {
+    pub(super) fn new(
+        (file, path): (&'a File, &'a Path),
+        options: &IndexOptions<'a>,
+    ) -> Result<Self> {
         Ok(Self {
             tree: Tree::new(&implicit())?,
-            level,
+            level: options.level,
             report: Report::default(),
             space: extent::Space::from(FIRST_BLOCK),
+            copied: 0,
+            copy_limit: options.copy_limit,
+            root_is_hidden: false,
+            overrides: Overrides::default(),
             file,
             path,
             last: None,
@@ -78,8 +92,14 @@ impl<'a> Indexer<'a> {
             self.report.note(Topic::DroppedXattr, &entry.path);
         }
         let is_link = matches!(entry.kind, EntryKind::HardLink { .. });
-        if !is_link && self.keep_held(&entry.kind, &mut entry.attributes) {
-            self.report.note(Topic::Overridden, &entry.path);
+        if !is_link {
+            self.overrides.forget(&entry.path);
+            let whole = (!entry.attributes.xattrs.is_empty()).then(|| entry.attributes.clone());
+            if let (true, Some(whole)) = (self.keep_held(&entry.kind, &mut entry.attributes), whole)
+            {
+                self.report.note(Topic::Overridden, &entry.path);
+                self.overrides.add_attributes(&entry.path, whole)?;
+            }
         }
         if entry.path.is_empty() {
             return self.tree.set_attributes(ROOT, &entry.attributes);
@@ -90,11 +110,17 @@ impl<'a> Indexer<'a> {
         let (node, size) = match &entry.kind {
             EntryKind::Directory => return self.directory(place, &entry),
             EntryKind::HardLink { target } => {
-                return self.hard_link(place, (&entry.path, target));
+                self.hard_link(place, (&entry.path, target))?;
+                if entry.path == *target {
+                    return Ok(());
+                }
+                self.overrides.forget(&entry.path);
+                return self.overrides.link(&entry.path, target);
             }
             EntryKind::CharDevice(0, 0) => {
                 self.report.note(Topic::Overridden, &entry.path);
-                return self.set_aside(place, &entry.path);
+                self.set_aside(place, &entry.path)?;
+                return self.overrides.add_node(entry.clone());
             }
             EntryKind::Regular { size, sparse } => {
                 let content = self.content((*size, sparse.as_ref()), reader);
@@ -238,6 +264,7 @@ impl<'a> Indexer<'a> {
             node => {
                 self.report.note(Topic::Replaced, path);
                 if matches!(node, Node::Directory { .. }) {
+                    self.overrides.forget_tree(path);
                     self.last = None;
                 }
             }
@@ -272,6 +299,7 @@ impl<'a> Indexer<'a> {
         Ok(Indexed {
             root_mode: u32::from(root.mode),
             root_owner: Owner { uid: root.uid, gid: root.gid },
+            overrides: self.overrides,
             report,
             ..self.indexed
         })

@@ -41,6 +41,7 @@ use crate::error::Result;
 use crate::fs::{self, Dir, Owner, Timestamp};
 
 use super::apply::refuse_whiteout;
+use super::overrides::Overrides;
 use super::read::TarReader;
 use super::report::{Counters, Report};
 use super::sums::Sums;
@@ -49,7 +50,7 @@ use member::Indexer;
 
 /// The number of the form of the indexes that are written here. It grows when
 /// the same tar, upon the same layers, gets another index.
-pub(super) const FORM: u32 = 1;
+pub(super) const FORM: u32 = 2;
 
 /// What is below a layer.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +71,8 @@ pub struct IndexOptions<'a> {
     pub level: Level<'a>,
     /// Its files are counted up on the way; its bytes are not.
     pub counters: Option<&'a Counters>,
+    /// The most bytes that are copied of files below which it links to.
+    pub copy_limit: u64,
 }
 
 /// What was indexed.
@@ -89,6 +92,8 @@ pub struct Indexed {
     pub has_end_marker: bool,
     /// True if the archive has a member for the root.
     pub has_root: bool,
+    /// What the index does not hold.
+    pub overrides: Overrides,
     /// What was noticed.
     pub report: Report,
     /// Of the tar, if the reader took them.
@@ -108,7 +113,7 @@ pub fn write_index<R: BufRead>(
     options: &IndexOptions<'_>,
 ) -> Result<Indexed> {
     let file = fs::create_new(index)?;
-    let mut indexer = Indexer::new((&file, index), options.level)?;
+    let mut indexer = Indexer::new((&file, index), options)?;
     while let Some(entry) = reader.next_entry()? {
         match options.level {
             Level::Whole => refuse_whiteout(&entry)?,

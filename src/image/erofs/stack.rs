@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::error::Result;
 use crate::image::apply::Whiteout;
-use crate::image::entry::{Attributes, Entry};
+use crate::image::entry::{Attributes, Entry, split};
 
 use super::lower::{self, Found};
 use super::member::{Indexer, implicit};
@@ -46,7 +46,10 @@ impl Indexer<'_> {
 
     fn make_opaque(&mut self, path: &[u8], member: &[u8]) -> Result<()> {
         if path.is_empty() {
-            // overlayfs has no opaque root.
+            // overlayfs has no opaque root. What was hidden once stays hidden.
+            if std::mem::replace(&mut self.root_is_hidden, true) {
+                return Ok(());
+            }
             if let Some(names) = lower::root_names(self.level)? {
                 for name in names.iter() {
                     self.hide(b"", name.as_bytes(), member)?;
@@ -111,14 +114,6 @@ impl Indexer<'_> {
             Some(root) => root.attributes(),
             None => Ok(implicit()),
         }
-    }
-}
-
-/// The path of the parent, and the last name.
-pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|&byte| byte == b'/') {
-        Some(slash) => (&path[..slash], &path[slash + 1..]),
-        None => (b"", path),
     }
 }
 

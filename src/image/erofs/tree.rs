@@ -26,6 +26,8 @@ pub(super) const NONE: u32 = u32::MAX;
 const COUNT_LIMIT: usize = 1 << 24;
 /// The most bytes of all names, and of all targets of symbolic links.
 const BYTES_LIMIT: usize = 1 << 30;
+/// The most pieces of sparse files, of 12 bytes each here.
+const RUNS_LIMIT: usize = 4 << 20;
 /// The most bytes of all different sets of extended attributes.
 const XATTRS_LIMIT: usize = 256 << 20;
 
@@ -108,6 +110,8 @@ pub(super) struct Tree {
     slots: Vec<u32>,
     hasher: RandomState,
     xattrs_size: usize,
+    /// Of all maps.
+    runs: usize,
 }
 
 impl Tree {
@@ -184,6 +188,10 @@ impl Tree {
     /// Takes in where a file's content is.
     pub(super) fn add_map(&mut self, map: Map) -> Result<Node> {
         let number = number(self.maps.len())?;
+        self.runs += map.runs.len();
+        if self.runs > RUNS_LIMIT {
+            return Err(too_large("pieces of sparse files"));
+        }
         self.maps.push(map);
         Ok(Node::Mapped(number))
     }

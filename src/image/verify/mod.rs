@@ -134,7 +134,7 @@ fn make(
             // index as the lowest of several.
             let level = merged.as_ref().map_or(Level::Lowest, Level::Upon);
             let counters = Some(options.load.counters);
-            let index = IndexOptions { level, counters };
+            let index = IndexOptions { level, counters, copy_limit: u64::MAX };
             let indexed = erofs::write_index(TarReader::new(input), &anew.index, &index)?;
             Ok(Made::Index(Box::new(indexed)))
         }
@@ -187,7 +187,9 @@ fn name_differences(layer: &LayerTarget, expected: &Sums) -> Option<String> {
 /// Fails if the folder of `layer` has other things than a layer has.
 fn check_folder(layer: &LayerTarget) -> Result<()> {
     let (needed, optional): (&[&Path], &[&Path]) = match layer.form {
-        LayerForm::Archive => (&[&layer.data, &layer.index, &layer.root], &[&layer.sums]),
+        LayerForm::Archive => {
+            (&[&layer.data, &layer.index, &layer.root], &[&layer.overrides, &layer.sums])
+        }
         LayerForm::Tree => {
             (&[&layer.tree], &[&layer.overrides, &layer.frame, &layer.replaced, &layer.sums])
         }

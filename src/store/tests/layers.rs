@@ -1,7 +1,7 @@
 //! Layers, snapshots and collection.
 
 use super::*;
-use crate::mount::{Lower, Mount, Overlay};
+use crate::mount::{LayerForm, Lower, Mount, Overlay};
 
 #[test]
 fn a_layer_is_there_once_committed_and_gone_if_not() {
@@ -221,4 +221,76 @@ fn a_layer_whose_image_is_on_its_way_outlasts_a_collection() {
     add_image(&loading, "a", &[record.chain_id], Some("a")).unwrap();
     loading.end_spool(spool).unwrap();
     room.check();
+}
+
+#[test]
+fn a_layer_is_exchanged_for_another_form_unless_somebody_turns_up() {
+    let room = Room::new();
+    import(&room.store, "a", Some("a"));
+    let chain = room.store.resolve("a").unwrap().chain().unwrap();
+    let form = || room.store.layer(chain).unwrap().form;
+    let archive = || {
+        let pending = room.store.begin_layer(Driver::Erofs).unwrap();
+        let folder = pending.location().folder;
+        fs::write_volatile(&folder.join("tar"), b"tar").unwrap();
+        pending
+    };
+    let held = room.store.hold(&[chain]).unwrap();
+    let error = archive().replace(chain, || Ok(())).unwrap_err();
+    assert_eq!((error.kind(), form()), (Kind::InUse, LayerForm::Tree));
+    room.store.let_go(held).unwrap();
+    // A container that is claimed between the two looks.
+    let looks = std::cell::Cell::new(0);
+    let claimed = || {
+        looks.set(looks.get() + 1);
+        if looks.get() < 2 { Ok(()) } else { Err(Error::new(Kind::InUse, "it runs")) }
+    };
+    let error = archive().replace(chain, claimed).unwrap_err();
+    assert_eq!((error.kind(), form(), looks.get()), (Kind::InUse, LayerForm::Tree, 2));
+    let file = room.store.layer(chain).unwrap().folder.join("tree/file");
+    assert_eq!(fs::read(&file).unwrap(), b"a");
+    archive().replace(chain, || Ok(())).unwrap();
+    assert_eq!(form(), LayerForm::Archive);
+    assert!(room.names_in("tmp").is_empty());
+}
+
+#[test]
+fn held_layers_stay_until_they_are_let_go_of_or_their_holder_is_killed() {
+    let room = Room::new();
+    let request = RemoveImage { image: "a", force: false, running: &[] };
+    for is_killed in [false, true] {
+        import(&room.store, "a", Some("a"));
+        let chain = room.store.resolve("a").unwrap().chain().unwrap();
+        let held = room.store.hold(&[chain, chain]).unwrap();
+        room.store.remove_image(&request).unwrap();
+        assert_eq!(room.names_in("layers").len(), 1);
+        assert!(fs::metadata(held.path()).unwrap().is_some());
+        match is_killed {
+            false => room.store.let_go(held).unwrap(),
+            true => {
+                held.abandon();
+                assert_eq!(room.reopen().sweep().unwrap(), 0);
+            }
+        }
+        assert!(room.names_in("layers").is_empty(), "{is_killed}");
+        assert!(room.names_in("tmp").is_empty());
+        assert_eq!(room.store.hold(&[chain]).unwrap_err().kind(), Kind::NotFound);
+    }
+    room.check();
+}
+
+#[test]
+fn a_layer_whose_content_was_removed_comes_back() {
+    let room = Room::new();
+    import(&room.store, "a", Some("a"));
+    let chain = room.store.resolve("a").unwrap().chain().unwrap();
+    let tree = room.store.layer(chain).unwrap().folder.join("tree");
+    fs::remove_tree(&tree).unwrap();
+    assert!(!room.store.has_content(chain).unwrap());
+    import(&room.store, "a", Some("a"));
+    assert_eq!(fs::read(&tree.join("file")).unwrap(), b"a");
+    let manifest = room.store.resolve("a").unwrap().manifest;
+    fs::remove_file(&room.paths().root.join("blobs/sha256").join(manifest.encoded())).unwrap();
+    import(&room.store, "a", Some("a"));
+    assert!(room.store.image_manifest(&room.store.resolve("a").unwrap()).is_ok());
 }

@@ -1,6 +1,7 @@
 //! `envbox load`: archives that Python's tarfile, skopeo, umoci, podman and
 //! docker write.
 
+mod drivers;
 mod hostile;
 mod interrupted;
 mod layers;

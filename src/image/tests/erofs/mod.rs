@@ -14,7 +14,11 @@ use crate::image::canonical::END;
 
 /// Writes the index of `bytes` to `path`.
 fn index(bytes: &[u8], path: &Path, level: Level<'_>) -> Result<Indexed> {
-    write_index(TarReader::new(bytes), path, &IndexOptions { level, counters: None })
+    write_index(
+        TarReader::new(bytes),
+        path,
+        &IndexOptions { level, counters: None, copy_limit: u64::MAX },
+    )
 }
 
 /// True if index and tar can be mounted here; says so if not.
