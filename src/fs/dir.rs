@@ -174,7 +174,7 @@ impl Dir {
     pub fn names(&self) -> Result<Names> {
         let mut buffer = [const { MaybeUninit::uninit() }; 32 * 1024];
         let mut names = Names::default();
-        // The position belongs to all handles on this directory.
+        // This handle may have been listed before.
         rustix::fs::seek(&self.fd, SeekFrom::Start(0))
             .map_err(|error| Error::io("list", &self.path, error))?;
         let mut entries = RawDir::new(&self.fd, &mut buffer);
@@ -239,13 +239,15 @@ impl Dir {
             .map_err(|error| self.fail("remove", name, error))
     }
 
-    /// A second handle on the same directory.
+    /// A second handle on the same directory, with a position of its own: two
+    /// processes that list what they got by dup(2) would each get some of the
+    /// names.
     ///
     /// # Errors
-    /// Those of dup(2).
+    /// Those of openat2(2).
     pub fn duplicate(&self) -> Result<Self> {
-        let fd = rustix::io::fcntl_dupfd_cloexec(&self.fd, 3)
-            .map_err(|error| Error::io("open", &self.path, error))?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let fd = self.openat(OsStr::new("."), flags, Mode::empty())?;
         Ok(Self { fd, path: self.path.clone() })
     }
 }
@@ -337,5 +339,17 @@ mod tests {
             let names = handle.names().unwrap();
             assert_eq!(names.iter().collect::<Vec<_>>(), ["a", "b", "c"]);
         }
+    }
+
+    #[test]
+    fn two_handles_are_listed_at_once() {
+        let room = tempfile::tempdir().unwrap();
+        let dir = Dir::open(room.path()).unwrap();
+        dir.create_file(OsStr::new("file")).unwrap();
+        let other = dir.duplicate().unwrap();
+        dir.names().unwrap();
+        let position = |dir: &Dir| rustix::fs::seek(&dir.fd, SeekFrom::Current(0)).unwrap();
+        assert_ne!(position(&dir), 0);
+        assert_eq!(position(&other), 0);
     }
 }
