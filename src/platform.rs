@@ -56,6 +56,22 @@ impl Platform {
     }
 }
 
+/// Which of `platforms` is the one: that which is wanted, else the host's, else
+/// one that the host's kernel runs as well. One alone is taken if none is
+/// wanted.
+pub fn choose(platforms: &[Option<Platform>], wanted: Option<&Platform>) -> Option<usize> {
+    let host = Platform::host();
+    let find = |is_it: &dyn Fn(&Platform) -> bool| {
+        platforms.iter().position(|platform| platform.as_ref().is_some_and(is_it))
+    };
+    match wanted {
+        Some(wanted) => find(&|platform| platform.satisfies(wanted)),
+        None => find(&|platform| platform.satisfies(&host))
+            .or_else(|| find(&|platform| platform.is_native_on(&host)))
+            .or((platforms.len() == 1).then_some(0)),
+    }
+}
+
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.os, self.architecture)?;

@@ -5,9 +5,10 @@ use crate::digest::ImageId;
 use crate::error::{Error, Result};
 use crate::fs::Timestamp;
 use crate::oci::ImageConfig;
+use crate::platform::Platform;
 use crate::store::parse_time;
 
-use super::Engine;
+use super::{Engine, platforms};
 
 /// A step of an image's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,14 +26,15 @@ pub struct HistoryStep {
 }
 
 impl Engine {
-    /// The steps of the image that `name` means, the last one first.
+    /// The steps of the image that `name` means, the last one first; of those for
+    /// several platforms it is that for `wanted`.
     ///
     /// # Errors
-    /// Those of [`crate::store::Store::resolve`]; `Invalid` for a malformed
-    /// config.
-    pub fn history(&self, name: &str) -> Result<Vec<HistoryStep>> {
+    /// Those of [`crate::store::Store::resolve`]; `Mismatch` if there is none for
+    /// the platform; `Invalid` for a malformed config.
+    pub fn history(&self, name: &str, wanted: Option<&Platform>) -> Result<Vec<HistoryStep>> {
         let store = self.store_with("image", name)?;
-        let record = store.resolve(name)?;
+        let record = platforms::resolve(store, name, wanted)?;
         let config: ImageConfig =
             serde_json::from_slice(&store.image_config(&record)?).map_err(|error| {
                 Error::invalid(format!("the config of image {} is malformed", record.id))

@@ -14,7 +14,7 @@ use super::lifecycle::{KeptSpec, no_such_container};
 use super::options::restart::RestartPolicy;
 use super::options::signal::Signal;
 use super::running::{self, Running};
-use super::{ContainerRequest, ContainerSummary, Engine, MountPoint, containers};
+use super::{ContainerRequest, ContainerSummary, Engine, MountPoint, containers, platforms};
 
 /// What sort of object a name means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,11 +104,11 @@ impl Engine {
     /// `NotFound`; `Invalid` if it is the beginning of several IDs.
     pub fn inspect(&self, name: &str, kind: Option<ObjectKind>, sizes: Sizes) -> Result<Inspected> {
         match kind {
-            Some(ObjectKind::Image) => self.inspect_image(name),
+            Some(ObjectKind::Image) => self.inspect_image(name, None),
             Some(ObjectKind::Container) => self.inspect_container(name, sizes),
             None => match self.inspect_container(name, sizes) {
                 Err(error) if error.kind() == Kind::NotFound => {
-                    self.inspect_image(name).map_err(|error| match error.kind() {
+                    self.inspect_image(name, None).map_err(|error| match error.kind() {
                         Kind::NotFound => no_such_object(name, &error),
                         _ => error,
                     })
@@ -118,9 +118,14 @@ impl Engine {
         }
     }
 
-    fn inspect_image(&self, name: &str) -> Result<Inspected> {
+    /// The image that `name` means; of those for several platforms that for
+    /// `wanted`.
+    ///
+    /// # Errors
+    /// As [`Engine::inspect`]; `Mismatch` if there is none for the platform.
+    pub fn inspect_image(&self, name: &str, wanted: Option<&Platform>) -> Result<Inspected> {
         let store = self.store_with("image", name)?;
-        let record = store.resolve(name)?;
+        let record = platforms::resolve(store, name, wanted)?;
         Ok(Inspected::Image(Box::new(ImageDetails {
             config: store.image_config(&record)?,
             mount: store.view(record.chain())?,

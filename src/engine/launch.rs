@@ -52,8 +52,18 @@ pub(super) struct Prepared {
 impl Engine {
     /// An image by any of its names, with its config.
     pub(super) fn image(&self, name: &str) -> Result<(ImageRecord, ImageConfig)> {
+        self.image_for(name, None)
+    }
+
+    /// As [`Engine::image`]; of several platforms' the one for `wanted`, if there
+    /// is one.
+    pub(super) fn image_for(
+        &self,
+        name: &str,
+        wanted: Option<&Platform>,
+    ) -> Result<(ImageRecord, ImageConfig)> {
         let store = self.store_with("image", name)?;
-        let record = store.resolve(name)?;
+        let record = store.resolve_for(name, wanted)?;
         let bytes = store.image_config(&record)?;
         let config = serde_json::from_slice(&bytes).map_err(|error| {
             Error::invalid(format!("the config of image {name} is not an image config"))

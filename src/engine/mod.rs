@@ -36,6 +36,7 @@ mod logs;
 mod migrate;
 mod neighbors;
 pub mod options;
+mod platforms;
 pub mod profile;
 mod profiles;
 pub mod project;
@@ -86,8 +87,9 @@ pub use lifecycle::{
 };
 #[doc(hidden)]
 pub use load::read_archive;
-pub use load::{LoadRequest, LoadedImage};
+pub use load::{LoadRequest, Loaded, LoadedImage};
 pub use logs::ContainerLogs;
+pub use platforms::NamedImages;
 pub use profiles::ProfileSummary;
 pub use prune::{ImageScope, PruneFilter, Pruned, PrunedImages, SystemPrune};
 pub use request::{ContainerOptions, ContainerRequest, Terminal};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::ContainerName;
 use crate::oci::Healthcheck;
+use crate::platform::Platform;
 use crate::runtime::capability::{self, CapabilitySet, Selection};
 use crate::runtime::cgroup::Resources;
 use crate::runtime::spec::{HostOwner, Links, NetworkNamespace};
@@ -171,6 +172,9 @@ fn shm_size() -> u64 {
 pub struct ContainerRequest {
     /// What it stands on, with its config.
     pub rootfs: Rootfs,
+    /// Which image of the name, where it has several.
+    #[serde(default)]
+    pub platform: Option<Platform>,
     /// Commands in order of preference: the first whose program is there.
     pub commands: Vec<Vec<String>>,
     /// How many words of the first one are its entrypoint.

@@ -7,12 +7,14 @@ use crate::id::ContainerName;
 use crate::oci::ExecParameters;
 use crate::platform::Platform;
 use crate::runtime::spec::NetworkNamespace;
+use crate::store::ImageRecord;
 
 use super::environment::Variables;
 use super::launch::check_platform;
 use super::lifecycle::LifecycleOptions;
 use super::options::health;
 use super::options::resources::SHM_SIZE;
+use super::platforms;
 use super::request::{ContainerOptions, ContainerRequest, Rootfs, Terminal};
 use super::volumes::{InheritedMounts, with_image_volumes};
 use super::{Ended, Engine, limits};
@@ -61,9 +63,10 @@ impl Engine {
     /// # Errors
     /// `NotFound` if there is no such image; what makes no sense.
     pub(super) fn container_of(&self, request: &RunRequest) -> Result<ContainerRequest> {
-        let (image, config) = self.image(&request.image)?;
+        let (image, config) = self.image_for(&request.image, request.platform.as_ref())?;
         let config = config.config;
-        self.compare_platforms(request, &image.platform)?;
+        let wanted = (request.image.as_str(), request.platform.as_ref());
+        self.compare_platforms(wanted, &image)?;
         self.host()?;
         let inherited = self.inherited_mounts(&request.lifecycle.volumes_from)?;
         self.run_container(request, &config, inherited)
@@ -71,19 +74,22 @@ impl Engine {
 
     /// docker's rule: an image of another platform than the one asked for is an
     /// error; where nobody asked, and an emulator runs it, that is told.
-    fn compare_platforms(&self, request: &RunRequest, own: &Platform) -> Result<()> {
-        let host = Platform::host();
-        match &request.platform {
+    pub(super) fn compare_platforms(
+        &self,
+        (image, wanted): (&str, Option<&Platform>),
+        record: &ImageRecord,
+    ) -> Result<()> {
+        let (host, own) = (Platform::host(), &record.platform);
+        match wanted {
             Some(wanted) if own.satisfies(wanted) => Ok(()),
             Some(wanted) => Err(Error::new(
                 Kind::Mismatch,
                 format!(
-                    "image with reference {} was found but its platform ({own}) does not match \
-                     the specified platform ({wanted})",
-                    request.image
+                    "image with reference {image} was found but its platform ({own}) does not \
+                     match the specified platform ({wanted})"
                 ),
             )
-            .hint("leave --platform out, or import an image of that platform")),
+            .hint(format!("it is for {}", platforms::all(self.store()?, image, record)?))),
             None if own.is_native_on(&host) || check_platform(Some(own)).is_err() => Ok(()),
             None => {
                 self.notify(
@@ -130,6 +136,7 @@ impl Engine {
         let (probed, flags) = (config.healthcheck.as_ref(), &request.lifecycle.health);
         Ok(ContainerRequest {
             rootfs: Rootfs::Image(request.image.clone()),
+            platform: request.platform.clone(),
             commands: vec![command],
             entrypoint,
             environment: variables.into_pairs(),

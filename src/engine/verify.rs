@@ -67,7 +67,7 @@ impl Engine {
             VerifyScope::All | VerifyScope::Named(_) => {}
         }
         let store = self.store()?;
-        let asked = asked(store, scope)?;
+        let (asked, indexes) = asked(store, scope)?;
         let records = || asked.iter().filter_map(|asked| asked.record.as_ref().ok());
         let chains: Vec<ChainId> = records().flat_map(|record| record.layers.clone()).collect();
         // Nobody takes the layers away while they are read.
@@ -82,26 +82,59 @@ impl Engine {
             counters: &counters,
             known: HashMap::new(),
         };
-        let verified = asked.into_iter().filter_map(|asked| layers.asked(asked, scope)).collect();
+        let images = asked.into_iter().filter_map(|asked| layers.asked(asked, scope));
+        let mut verified: Vec<VerifiedImage> = images.collect();
+        verified.extend(indexes.into_iter().filter_map(|digest| damaged_index(store, digest)));
         store.let_go(held)?;
         store.close_database();
         Ok(verified)
     }
 }
 
-fn asked(store: &Store, scope: VerifyScope<'_>) -> Result<Vec<Asked>> {
-    match scope {
-        VerifyScope::All => Ok(store.images()?.into_iter().map(named).collect()),
-        VerifyScope::Named(images) => {
-            let asked = |name: &String| Asked { name: name.clone(), record: store.resolve(name) };
-            Ok(images.iter().map(asked).collect())
+/// The images, and the indexes that they are of.
+fn asked(store: &Store, scope: VerifyScope<'_>) -> Result<(Vec<Asked>, Vec<Digest>)> {
+    let VerifyScope::Named(images) = scope else {
+        let all = store.images()?.into_iter().map(named).collect();
+        return Ok((all, store.indexes()?));
+    };
+    let (mut asked, mut indexes) = (Vec::new(), Vec::new());
+    for name in images {
+        match store.index(name) {
+            Ok(Some(index)) => {
+                indexes.push(index.digest);
+                asked.extend(index.images.into_iter().map(|record| Asked {
+                    name: format!("{name} ({})", record.platform),
+                    record: Ok(record),
+                }));
+            }
+            found => {
+                let record = found.and_then(|_| store.resolve(name));
+                asked.push(Asked { name: name.clone(), record });
+            }
         }
     }
+    Ok((asked, indexes))
 }
 
 fn named(record: ImageRecord) -> Asked {
-    let name = record.names.first().map_or_else(|| record.id.to_string(), ToString::to_string);
+    let name = match (record.names.first(), record.index_names.first()) {
+        (Some(name), _) => name.to_string(),
+        (None, Some(name)) => format!("{name} ({})", record.platform),
+        (None, None) => record.id.to_string(),
+    };
     Asked { name, record: Ok(record) }
+}
+
+/// What is wrong with the bytes of an index, if anything is.
+fn damaged_index(store: &Store, digest: Digest) -> Option<VerifiedImage> {
+    let name = format!("index {digest}");
+    let problem = match store.blob(digest) {
+        Ok(_) => return None,
+        // It was removed meanwhile.
+        Err(_) if store.indexes().is_ok_and(|known| !known.contains(&digest)) => return None,
+        Err(error) => error.context(name.clone()),
+    };
+    Some(VerifiedImage { name, problems: vec![problem.hint(REMEDY)] })
 }
 
 /// Of the tars of all layers, each once, in bytes.

@@ -68,7 +68,8 @@ pub use import::{
 };
 pub use layer::{LayerTarget, regenerate, rewrite_layer, write_layer};
 pub use layout::{
-    LayoutContent, LayoutForm, LayoutImage, LayoutName, Packing, write_layout, write_layout_archive,
+    LayoutContent, LayoutForm, LayoutImage, LayoutIndex, LayoutName, Packing, write_layout,
+    write_layout_archive,
 };
 pub use load::{Below, LayerLimits, LoadOptions, LoadedLayer, convert_layer, load_layer};
 pub use overrides::Overrides;

@@ -98,11 +98,19 @@ pub struct Index {
     pub media_type: Option<String>,
     /// The manifests.
     pub manifests: Vec<Descriptor>,
+    /// Arbitrary names and values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
 }
 
 impl Index {
     /// An index of `manifests`.
     pub fn new(manifests: Vec<Descriptor>) -> Self {
-        Self { schema_version: 2, media_type: Some(media_type::INDEX.into()), manifests }
+        Self {
+            schema_version: 2,
+            media_type: Some(media_type::INDEX.into()),
+            manifests,
+            annotations: BTreeMap::new(),
+        }
     }
 }

@@ -98,7 +98,8 @@ impl Store {
             faults.extend(self.layer_rows(transaction)?);
             let queries = [
                 "SELECT 'blobs/sha256/' || id FROM images UNION
-                 SELECT 'blobs/sha256/' || manifest FROM images",
+                 SELECT 'blobs/sha256/' || manifest FROM images UNION
+                 SELECT 'blobs/sha256/' || image_index FROM index_images",
                 "SELECT 'containers/' || id FROM containers",
                 "SELECT 'volumes/' || name || '/data' FROM volumes",
             ];

@@ -33,8 +33,12 @@ const LOG: &str = "envbox.db-wal";
 
 /// The scripts that lead from an empty file to the newest schema; the number
 /// of those that ran is the file's `user_version`.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema_1.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+];
 
 /// File systems without shared memory between hosts, which WAL needs
 /// (sqlite.org/wal.html); the numbers are statfs(2)'s.

@@ -39,6 +39,9 @@ pub struct ImageRecord {
     pub labels: BTreeMap<String, String>,
     /// Its names, with tag or with digest, sorted.
     pub names: Vec<ImageRef>,
+    /// The names of other images by which it can be asked for with its platform,
+    /// sorted: they lead to an index that has it.
+    pub index_names: Vec<ImageRef>,
     /// Its layers by the stacks that they top, lowest first.
     pub layers: Vec<ChainId>,
 }
@@ -54,9 +57,14 @@ impl ImageRecord {
         self.names.iter().any(|name| name.digest().is_none())
     }
 
-    /// True if no name leads to it.
+    /// True if no name leads to it, not even with its platform.
     pub fn is_dangling(&self) -> bool {
-        self.names.is_empty()
+        self.names.is_empty() && self.index_names.is_empty()
+    }
+
+    /// True if names lead to it only with its platform.
+    pub fn is_by_platform(&self) -> bool {
+        self.names.is_empty() && !self.index_names.is_empty()
     }
 }
 
@@ -98,7 +106,10 @@ const QUERY: &str = "SELECT id, manifest, created_s, created_ns, imported_s, imp
     os, architecture, variant, labels,
     (SELECT group_concat(repository || iif(instr(tag, ':'), '@', ':') || tag, char(10))
         FROM names WHERE image = id),
-    (SELECT group_concat(position || ' ' || chain, char(10)) FROM image_layers WHERE image = id)
+    (SELECT group_concat(position || ' ' || chain, char(10)) FROM image_layers WHERE image = id),
+    (SELECT group_concat(repository || iif(instr(tag, ':'), '@', ':') || tag, char(10))
+        FROM index_images JOIN names USING (image_index)
+        WHERE index_images.image = id AND names.image != id)
     FROM images";
 
 impl Store {
@@ -128,32 +139,24 @@ impl Store {
     }
 
     fn put_told(&self, new: &NewImage<'_>, events: &[Event]) -> Result<PutImage> {
-        let config: ImageConfig = serde_json::from_slice(new.config)
-            .map_err(|error| Error::invalid("the image config is malformed").because(error))?;
-        let (id, manifest) = (ImageId(Digest::of(new.config)), Digest::of(new.manifest));
-        let workspace = self.begin(&[Item::Blob(id.0), Item::Blob(manifest)])?;
-        let result = self.write("write an image to", |transaction| {
-            for &chain in new.layers {
-                layer::require(transaction, chain)?;
-            }
-            self.put_bytes(&workspace, id.0, new.config)?;
-            let found = find(transaction, id)?;
-            let is_new = found.is_none();
-            // A known image may have been imported by one of another manifest.
-            let manifest = found.map_or(manifest, |found| found.manifest);
-            if manifest == Digest::of(new.manifest) {
-                self.put_bytes(&workspace, manifest, new.manifest)?;
-            }
-            if is_new {
-                insert(transaction, new, &config)?;
-            }
+        self.put_within(&blobs(new), |transaction, workspace| {
+            let mut done = put(self, (transaction, workspace), new)?;
             events.iter().try_for_each(|event| event::record(transaction, event))?;
-            let previous = match new.name {
-                Some(name) => tag::point(transaction, name, id)?,
-                None => None,
-            };
-            Ok(PutImage { id, is_new, previous })
-        });
+            if let Some(name) = new.name {
+                done.previous = tag::point(transaction, name, (done.id, None))?;
+            }
+            Ok(done)
+        })
+    }
+
+    /// Runs `work`, which puts `items` in place and records them.
+    pub(super) fn put_within<T>(
+        &self,
+        items: &[Item],
+        work: impl FnOnce(&Transaction<'_>, &Workspace) -> Result<T, Failure>,
+    ) -> Result<T> {
+        let workspace = self.begin(items)?;
+        let result = self.write("write an image to", |transaction| work(transaction, &workspace));
         match result {
             Ok(put) => workspace.remove().map(|()| put),
             // Blobs without a row are taken back; the first error is the one
@@ -162,7 +165,12 @@ impl Store {
         }
     }
 
-    fn put_bytes(&self, workspace: &Workspace, digest: Digest, bytes: &[u8]) -> Result<()> {
+    pub(super) fn put_bytes(
+        &self,
+        workspace: &Workspace,
+        digest: Digest,
+        bytes: &[u8],
+    ) -> Result<()> {
         let path = self.path_of(&Item::Blob(digest));
         match fs::metadata(&path)? {
             Some(metadata) if metadata.size == bytes.len() as u64 => Ok(()),
@@ -206,6 +214,36 @@ impl Store {
     pub fn image_manifest(&self, image: &ImageRecord) -> Result<Vec<u8>> {
         self.blob(image.manifest)
     }
+}
+
+/// The blobs of an image.
+pub(super) fn blobs(new: &NewImage<'_>) -> [Item; 2] {
+    [Item::Blob(Digest::of(new.config)), Item::Blob(Digest::of(new.manifest))]
+}
+
+/// Puts the blobs and the record of an image into `store`; not its name.
+pub(super) fn put(
+    store: &Store,
+    (transaction, workspace): (&Transaction<'_>, &Workspace),
+    new: &NewImage<'_>,
+) -> Result<PutImage, Failure> {
+    let config: ImageConfig = serde_json::from_slice(new.config)
+        .map_err(|error| Error::invalid("the image config is malformed").because(error))?;
+    let (id, manifest) = (ImageId(Digest::of(new.config)), Digest::of(new.manifest));
+    for &chain in new.layers {
+        layer::require(transaction, chain)?;
+    }
+    store.put_bytes(workspace, id.0, new.config)?;
+    let found = find(transaction, id)?;
+    let is_new = found.is_none();
+    // A known image may have been imported by one of another manifest.
+    if found.is_none_or(|found| found.manifest == manifest) {
+        store.put_bytes(workspace, manifest, new.manifest)?;
+    }
+    if is_new {
+        insert(transaction, new, &config)?;
+    }
+    Ok(PutImage { id, is_new, previous: None })
 }
 
 /// The image `id`, if it is recorded.
@@ -287,6 +325,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<ImageRecord> {
         labels,
         names: names(row, 11)?,
         layers: layers(row, 12)?,
+        index_names: names(row, 13)?,
     })
 }
 

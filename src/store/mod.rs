@@ -58,6 +58,7 @@ mod event;
 mod gc;
 mod hold;
 mod image;
+mod image_index;
 mod layer;
 mod layout;
 mod name;
@@ -95,6 +96,7 @@ pub use event::{Event, EventCursor, EventWatch, Woken};
 pub use gc::Collected;
 pub use hold::LayerHold;
 pub use image::{ImageRecord, NewImage, PutImage, parse_time};
+pub use image_index::{ImageIndex, NewIndex};
 pub use layer::{LayerLocation, LayerRecord, PendingLayer};
 pub use name::random_name;
 pub use remove::{PruneImage, RemoveImage, Removed, RunningContainer};
@@ -334,7 +336,9 @@ fn is_recorded(connection: &Connection, item: &Item) -> Result<bool, Failure> {
         Item::Layer(chain) => ("SELECT 1 FROM layers WHERE chain = ?1", chain.0.encoded()),
         Item::Container(id) => ("SELECT 1 FROM containers WHERE id = ?1", id.to_string()),
         Item::Blob(digest) => {
-            ("SELECT 1 FROM images WHERE id = ?1 OR manifest = ?1", digest.encoded())
+            let query = "SELECT 1 FROM images WHERE id = ?1 OR manifest = ?1
+                UNION ALL SELECT 1 FROM index_images WHERE image_index = ?1";
+            (query, digest.encoded())
         }
         Item::Volume(name) => ("SELECT 1 FROM volumes WHERE name = ?1", name.to_string()),
     };

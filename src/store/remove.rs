@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use crate::digest::{ChainId, ImageId};
+use crate::digest::{ChainId, Digest, ImageId};
 use crate::error::{Error, Kind, Result};
 use crate::id::ContainerId;
 use crate::reference::ImageRef;
@@ -14,8 +14,9 @@ use rusqlite::{Connection, Transaction};
 use super::database::Failure;
 use super::event::{self, Event};
 use super::image::ImageRecord;
+use super::resolve::Target;
 use super::workspace::{self, Item, Workspace};
-use super::{Store, image, layer, resolve, tag};
+use super::{Store, image, image_index, layer, resolve, tag};
 
 /// What [`Store::remove_image`] is to do.
 #[derive(Clone, Copy, Debug)]
@@ -73,9 +74,9 @@ impl Store {
     pub fn remove_image(&self, request: &RemoveImage<'_>) -> Result<Vec<Removed>> {
         let workspace = self.begin_removal()?;
         let removed = self.write("remove an image from", |transaction| {
-            let image = resolve::resolve(transaction, request.image)?;
-            let plan = plan(transaction, &image, request)?;
-            carry_out(transaction, &image, plan, &workspace)
+            let target = resolve::target(transaction, request.image)?;
+            let plan = plan(transaction, target, request)?;
+            carry_out(transaction, plan, &workspace)
         })?;
         self.end_removal(workspace)?;
         Ok(removed)
@@ -93,37 +94,52 @@ impl Store {
             let Some(image) = image::find(transaction, request.image)? else {
                 return Ok(Vec::new());
             };
-            let users = Users::of(transaction, image.id, request.running)?;
-            if !users.is_none()
-                || (image.has_tag() && !request.tagged)
-                || is_starting(transaction, &image, (&self.tmp(), request.running))?
-            {
+            // One that an index has goes with the names that lead there.
+            if !image.index_names.is_empty() || (image.has_tag() && !request.tagged) {
                 return Ok(Vec::new());
             }
-            let all = Plan { untag: image.names.clone(), delete: true };
-            carry_out(transaction, &image, all, &workspace)
+            let all = Plan::with_names(transaction, &image, image.names.clone(), Some(&image))?;
+            for image in &all.delete {
+                let users = Users::of(transaction, image.id, request.running)?;
+                if !users.is_none()
+                    || is_starting(transaction, image, (&self.tmp(), request.running))?
+                {
+                    return Ok(Vec::new());
+                }
+            }
+            carry_out(transaction, all, &workspace)
         })?;
         self.end_removal(workspace)?;
         Ok(removed)
     }
 }
 
-/// Does what `plan` says of `image`, and intends to take away what is left of it.
+/// Does what `plan` says, and intends to take away what is left of it.
 fn carry_out(
     transaction: &Transaction<'_>,
-    image: &ImageRecord,
     plan: Plan,
     workspace: &Workspace,
 ) -> Result<Vec<Removed>, Failure> {
     let mut removed = Vec::new();
     for name in plan.untag {
-        tag::remove(transaction, &name, image.id)?;
+        tag::remove(transaction, &name, plan.of)?;
         removed.push(Removed::Untagged(name));
     }
-    if plan.delete {
+    let mut unwanted = Vec::new();
+    for image in &plan.delete {
+        let indexes = image_index::having(transaction, image.id)?;
+        if !image.index_names.is_empty() && plan.dissolve {
+            image_index::dissolve(transaction, image.id)?;
+        }
         removed.extend(delete(transaction, image)?);
-        workspace.intend(&unwanted(image, &removed))?;
+        unwanted.extend([image.id.0, image.manifest].into_iter().chain(indexes).map(Item::Blob));
     }
+    unwanted.extend(removed.iter().filter_map(|removed| match removed {
+        Removed::Layer(chain) => Some(Item::Layer(*chain)),
+        Removed::Image(_) | Removed::Untagged(_) => None,
+    }));
+    // What is to be looked for on the disk once the rows are gone.
+    workspace.intend(&unwanted)?;
     Ok(removed)
 }
 
@@ -148,15 +164,6 @@ fn is_starting(
     Ok(true)
 }
 
-/// What is to be looked for on the disk once the rows are gone.
-fn unwanted(image: &ImageRecord, removed: &[Removed]) -> Vec<Item> {
-    let layers = removed.iter().filter_map(|removed| match removed {
-        Removed::Layer(chain) => Some(Item::Layer(*chain)),
-        Removed::Image(_) | Removed::Untagged(_) => None,
-    });
-    [Item::Blob(image.id.0), Item::Blob(image.manifest)].into_iter().chain(layers).collect()
-}
-
 fn delete(transaction: &Transaction<'_>, image: &ImageRecord) -> Result<Vec<Removed>, Failure> {
     // `image_layers` goes along (ON DELETE CASCADE).
     transaction.execute("DELETE FROM images WHERE id = ?1", [image.id.0.encoded()])?;
@@ -167,29 +174,83 @@ fn delete(transaction: &Transaction<'_>, image: &ImageRecord) -> Result<Vec<Remo
         .collect())
 }
 
+/// What a removal does.
 struct Plan {
+    /// The image that the names lead to.
+    of: ImageId,
     untag: Vec<ImageRef>,
-    delete: bool,
+    delete: Vec<ImageRecord>,
+    /// Whether indexes that lose an image by that are dissolved.
+    dissolve: bool,
+}
+
+impl Plan {
+    /// Takes `names` from `image`, and deletes what only these lead to, and
+    /// `also`.
+    fn with_names(
+        connection: &Connection,
+        image: &ImageRecord,
+        names: Vec<ImageRef>,
+        also: Option<&ImageRecord>,
+    ) -> Result<Self, Failure> {
+        // The image that was meant is told first.
+        let mut delete: Vec<ImageRecord> = also.into_iter().cloned().collect();
+        for name in &names {
+            if let Some(index) = image_index::named(connection, name)? {
+                add(&mut delete, image_index::only_by(connection, &names, index)?);
+            }
+        }
+        Ok(Self { of: image.id, untag: names, delete, dissolve: false })
+    }
+}
+
+/// Adds those of `more` that are not there yet.
+fn add(images: &mut Vec<ImageRecord>, more: Vec<ImageRecord>) {
+    for image in more {
+        if images.iter().all(|known| known.id != image.id) {
+            images.push(image);
+        }
+    }
 }
 
 fn plan(
     connection: &Connection,
-    image: &ImageRecord,
+    Target { image, index }: Target,
     request: &RemoveImage<'_>,
 ) -> Result<Plan, Failure> {
-    let users = Users::of(connection, image.id, request.running)?;
     let named = match request.image.parse::<ImageRef>() {
         Ok(name) if tag::target(connection, &name)? == Some(image.id) => Some(name),
         // An ID; or the digest of a manifest, which is no name by itself.
         _ => None,
     };
-    match named {
-        Some(name) => Ok(plan_by_name(image, &name, &users, request.force)?),
-        None => Ok(plan_by_id(image, &users, request.force)?),
+    let mut plan = match (&named, index) {
+        (Some(name), _) => plan_by_name(connection, &image, name)?,
+        (None, Some(index)) => plan_by_index(connection, (&image, index), request.force)?,
+        (None, None) => plan_by_id(connection, &image, request.force)?,
+    };
+    let doing = match &named {
+        Some(name) => format!("remove {}", tag::full_name(name)),
+        None => format!("delete image {}", index.unwrap_or(image.id.0).short()),
+    };
+    let mut kept = Vec::new();
+    for image in &plan.delete {
+        let users = Users::of(connection, image.id, request.running)?;
+        // By force a name goes also from an image that runs; the image stays.
+        if named.is_some() && request.force && !users.running.is_empty() {
+            kept.push(image.id);
+        } else {
+            users.refuse(request.force, &doing)?;
+        }
     }
+    plan.delete.retain(|image| !kept.contains(&image.id));
+    Ok(plan)
 }
 
-fn plan_by_name(image: &ImageRecord, name: &ImageRef, users: &Users, force: bool) -> Result<Plan> {
+fn plan_by_name(
+    connection: &Connection,
+    image: &ImageRecord,
+    name: &ImageRef,
+) -> Result<Plan, Failure> {
     let is_it = |known: &ImageRef| tag::full_name(known) == tag::full_name(name);
     let same_repository = |known: &ImageRef| known.full_repository() == name.full_repository();
     let tags_left = image
@@ -205,27 +266,49 @@ fn plan_by_name(image: &ImageRecord, name: &ImageRef, users: &Users, force: bool
                 && known.digest().is_some())
     };
     let untag: Vec<ImageRef> = image.names.iter().filter(goes).cloned().collect();
-    let is_last = untag.len() == image.names.len();
-    // By force a name goes also from an image that runs; the image stays.
-    let delete = is_last && (!force || users.running.is_empty());
-    if delete {
-        users.refuse(force, &format!("remove {}", tag::full_name(name)))?;
-    }
-    Ok(Plan { untag, delete })
+    let is_last = untag.len() == image.names.len() && image.index_names.is_empty();
+    Plan::with_names(connection, image, untag, is_last.then_some(image))
 }
 
-fn plan_by_id(image: &ImageRecord, users: &Users, force: bool) -> Result<Plan> {
+fn plan_by_id(connection: &Connection, image: &ImageRecord, force: bool) -> Result<Plan, Failure> {
     let short = image.id.0.short();
-    if !force && !is_single_reference(&image.names) {
-        let names: Vec<String> = image.names.iter().map(tag::full_name).collect();
+    refuse_several(&short, &image.names, force)?;
+    if let (false, Some(name)) = (force, image.index_names.first()) {
+        let (platform, name) = (&image.platform, tag::full_name(name));
         return Err(Error::new(
             Kind::InUse,
-            format!("cannot delete image {short}: it has several names: {}", names.join(", ")),
+            format!("cannot delete image {short}: it is the one for {platform} of {name}"),
         )
-        .hint("remove it by each name, or all at once with --force"));
+        .hint(format!("remove all of it (envbox rmi {name}), or this one with --force"))
+        .into());
     }
-    users.refuse(force, &format!("delete image {short}"))?;
-    Ok(Plan { untag: image.names.clone(), delete: true })
+    let plan = Plan::with_names(connection, image, image.names.clone(), Some(image))?;
+    Ok(Plan { dissolve: true, ..plan })
+}
+
+fn plan_by_index(
+    connection: &Connection,
+    (image, index): (&ImageRecord, Digest),
+    force: bool,
+) -> Result<Plan, Failure> {
+    let names = image_index::names(connection, index)?;
+    refuse_several(&index.short(), &names, force)?;
+    let own = image_index::only_by(connection, &names, index)?;
+    let mut plan = Plan::with_names(connection, image, names, None)?;
+    add(&mut plan.delete, own);
+    Ok(plan)
+}
+
+fn refuse_several(short: &str, names: &[ImageRef], force: bool) -> Result<()> {
+    if force || is_single_reference(names) {
+        return Ok(());
+    }
+    let names: Vec<String> = names.iter().map(tag::full_name).collect();
+    Err(Error::new(
+        Kind::InUse,
+        format!("cannot delete image {short}: it has several names: {}", names.join(", ")),
+    )
+    .hint("remove it by each name, or all at once with --force"))
 }
 
 /// True for at most one tag, beside which there may be digests in the same

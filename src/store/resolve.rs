@@ -10,6 +10,7 @@ use crate::reference::ImageRef;
 use super::Store;
 use super::database::Failure;
 use super::image::{self, ImageRecord};
+use super::image_index;
 use super::tag::{self, full_name};
 
 /// How many images an error names.
@@ -24,16 +25,36 @@ impl Store {
     /// `NotFound`, with a hint at similar names; `Invalid` if `text` is no
     /// reference, or the beginning of several IDs.
     pub fn resolve(&self, text: &str) -> Result<ImageRecord> {
-        self.read("look for an image in", |connection| resolve(connection, text))
+        self.read("look for an image in", |connection| {
+            target(connection, text).map(|target| target.image)
+        })
     }
 }
 
-/// As [`Store::resolve`].
-pub(super) fn resolve(connection: &Connection, text: &str) -> Result<ImageRecord, Failure> {
+/// What a text means.
+pub(super) struct Target {
+    /// The image, where nobody asks for a platform.
+    pub(super) image: ImageRecord,
+    /// The index that has it, if that is what was meant.
+    pub(super) index: Option<Digest>,
+}
+
+impl From<ImageRecord> for Target {
+    fn from(image: ImageRecord) -> Self {
+        Self { image, index: None }
+    }
+}
+
+/// As [`Store::resolve`]; the digest of an index is one more sort of ID.
+pub(super) fn target(connection: &Connection, text: &str) -> Result<Target, Failure> {
     let hex = text.strip_prefix("sha256:").unwrap_or(text);
     if let Ok(digest) = Digest::from_encoded(hex) {
-        let found = image::find(connection, ImageId(digest))?;
-        return found.ok_or_else(|| no_such_image(text).into());
+        if let Some(image) = image::find(connection, ImageId(digest))? {
+            return Ok(image.into());
+        }
+        let image = image_index::default_image(connection, digest)?;
+        let image = image.ok_or_else(|| no_such_image(text))?;
+        return Ok(Target { image, index: Some(digest) });
     }
     let name = text.parse::<ImageRef>();
     if let Ok(name) = &name
@@ -48,23 +69,25 @@ pub(super) fn resolve(connection: &Connection, text: &str) -> Result<ImageRecord
     Err(advise(connection, no_such_image(text), &name)?.into())
 }
 
-fn by_name(connection: &Connection, name: &ImageRef) -> Result<Option<ImageRecord>, Failure> {
+fn by_name(connection: &Connection, name: &ImageRef) -> Result<Option<Target>, Failure> {
     if let Some(id) = tag::target(connection, name)? {
-        return image::find(connection, id);
+        let Some(image) = image::find(connection, id)? else { return Ok(None) };
+        return Ok(Some(Target { image, index: image_index::named(connection, name)? }));
     }
     let Some(digest) = name.digest() else { return Ok(None) };
+    let parameters = [&digest.encoded(), &name.full_repository()];
     let condition = "WHERE manifest = ?1
         AND EXISTS (SELECT 1 FROM names WHERE image = id AND repository = ?2) ORDER BY id";
-    let found =
-        image::select(connection, condition, &[&digest.encoded(), &name.full_repository()])?;
-    Ok(found.into_iter().next())
+    if let Some(image) = image::select(connection, condition, &parameters)?.into_iter().next() {
+        return Ok(Some(image.into()));
+    }
+    let condition = "WHERE id IN
+        (SELECT image FROM names WHERE image_index = ?1 AND repository = ?2) ORDER BY id";
+    let found = image::select(connection, condition, &parameters)?.into_iter().next();
+    Ok(found.map(|image| Target { image, index: Some(digest) }))
 }
 
-fn by_prefix(
-    connection: &Connection,
-    text: &str,
-    hex: &str,
-) -> Result<Option<ImageRecord>, Failure> {
+fn by_prefix(connection: &Connection, text: &str, hex: &str) -> Result<Option<Target>, Failure> {
     let is_prefix = !hex.is_empty()
         && hex.len() < 64
         && hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
@@ -72,8 +95,14 @@ fn by_prefix(
         return Ok(None);
     }
     // 'g' follows the last hex digit.
+    let range = [&hex.to_owned(), &format!("{hex}g")];
     let condition = "WHERE id >= ?1 AND id < ?2 ORDER BY id";
-    let mut found = image::select(connection, condition, &[&hex.to_owned(), &format!("{hex}g")])?;
+    let mut found: Vec<Target> =
+        image::select(connection, condition, &range)?.into_iter().map(Target::from).collect();
+    for digest in image_index::within(connection, range)? {
+        let image = image_index::default_image(connection, digest)?;
+        found.extend(image.map(|image| Target { image, index: Some(digest) }));
+    }
     if found.len() < 2 {
         return Ok(found.pop());
     }
@@ -84,8 +113,9 @@ fn by_prefix(
         .into())
 }
 
-fn candidate(image: &ImageRecord) -> String {
-    let id = image.id.0.encoded();
+fn candidate(target: &Target) -> String {
+    let image = &target.image;
+    let id = target.index.unwrap_or(image.id.0).encoded();
     // Twelve digits would not tell apart what shares more of them.
     let id = &id[..19];
     match image.names.first() {

@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::digest::ImageId;
+use crate::digest::{Digest, ImageId};
 use crate::error::{Error, Result};
 use crate::reference::{DEFAULT_TAG, ImageRef};
 
@@ -29,9 +29,9 @@ impl Store {
             .hint("name a repository and a tag, as in vmibuild:v2"));
         }
         self.write("write a tag to", |transaction| {
-            let image = resolve::resolve(transaction, source)?.id;
-            let previous = point(transaction, target, image)?;
-            event::record(transaction, &Event::image("tag", &image, Some(full_name(target))))?;
+            let resolve::Target { image, index } = resolve::target(transaction, source)?;
+            let previous = point(transaction, target, (image.id, index))?;
+            event::record(transaction, &Event::image("tag", &image.id, Some(full_name(target))))?;
             Ok(previous)
         })
     }
@@ -90,18 +90,20 @@ pub(super) fn target(connection: &Connection, name: &ImageRef) -> Result<Option<
     Ok(found)
 }
 
-/// Makes `name` lead to `image`; returns the other image that had it.
+/// Makes `name` lead to `image`, and to the index; returns the other image that
+/// had it.
 pub(super) fn point(
     connection: &Connection,
     name: &ImageRef,
-    image: ImageId,
+    (image, index): (ImageId, Option<Digest>),
 ) -> Result<Option<ImageId>, Failure> {
     let previous = target(connection, name)?;
     let (repository, tag) = key(name);
     connection.execute(
-        "INSERT INTO names (repository, tag, image) VALUES (?1, ?2, ?3)
-         ON CONFLICT (repository, tag) DO UPDATE SET image = excluded.image",
-        params![repository, tag, image.0.encoded()],
+        "INSERT INTO names (repository, tag, image, image_index) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (repository, tag)
+         DO UPDATE SET image = excluded.image, image_index = excluded.image_index",
+        params![repository, tag, image.0.encoded(), index.map(|index| index.encoded())],
     )?;
     Ok(previous.filter(|previous| *previous != image))
 }

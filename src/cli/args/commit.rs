@@ -3,6 +3,7 @@
 use clap::{ArgAction, Args};
 
 use crate::cli::template::Format;
+use crate::platform::Platform;
 use crate::reference::ImageRef;
 
 /// Make an image of a container's changes
@@ -50,6 +51,9 @@ pub(in crate::cli) struct History {
     #[arg(long, value_name = "FORMAT", default_value = "", hide_default_value = true,
           value_parser = Format::parse)]
     pub format: Format,
+    /// Of an image for several platforms that for this: OS/ARCHITECTURE[/VARIANT]
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<Platform>,
     /// A name, an ID or its beginning
     pub image: String,
 }

@@ -206,7 +206,7 @@ pub(in crate::cli) struct NewContainer {
     /// The host name inside; the container's short ID without it
     #[arg(short = 'h', long, value_name = "NAME")]
     pub hostname: Option<Hostname>,
-    /// Refuse an image of another platform: OS/ARCHITECTURE[/VARIANT]
+    /// The image of the name for this platform: OS/ARCHITECTURE[/VARIANT]
     #[arg(long, value_name = "PLATFORM")]
     pub platform: Option<Platform>,
     /// Fetch the image before: missing or never; there are no registries

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::cli::template::{Format, InspectFormat};
 use crate::engine::ImageFilter;
+use crate::platform::Platform;
 use crate::reference::ImageRef;
 
 use super::commit::History;
@@ -45,7 +46,7 @@ pub(in crate::cli) struct Images {
     /// Only images of this name, which may be a pattern as in 'build*'
     #[arg(value_name = "REPOSITORY[:TAG]")]
     pub reference: Option<crate::engine::NamePattern>,
-    /// Show all images; there are no intermediate ones that would be hidden
+    /// Show all images, also those of a name for other platforms than this one
     #[arg(short, long)]
     pub all: bool,
     /// Print the IDs alone
@@ -54,6 +55,9 @@ pub(in crate::cli) struct Images {
     /// Print whole IDs
     #[arg(long)]
     pub no_trunc: bool,
+    /// Show for each name the platforms that it has images for
+    #[arg(long, conflicts_with_all = ["all", "quiet", "digests", "format"])]
+    pub tree: bool,
     /// Show the digests of the manifests
     #[arg(long)]
     pub digests: bool,
@@ -100,6 +104,9 @@ pub(in crate::cli) struct ImageInspect {
     /// Names, IDs or beginnings of IDs
     #[arg(value_name = "IMAGE", required = true)]
     pub images: Vec<String>,
+    /// The image of each name for this platform: OS/ARCHITECTURE[/VARIANT]
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<Platform>,
     #[command(flatten)]
     pub format: InspectFormatFlag,
 }

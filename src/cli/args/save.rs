@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::image::Compression;
+use crate::platform::Platform;
 
 /// Save images to an archive
 ///
@@ -29,6 +30,10 @@ pub(in crate::cli) struct Save {
     #[arg(long, value_name = "FORM", num_args = 0..=1, require_equals = true,
           default_missing_value = "gzip")]
     pub compress: Option<SaveCompression>,
+    /// Of an image for several platforms save the one for this alone:
+    /// OS/ARCHITECTURE[/VARIANT]
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<Platform>,
     /// Show no progress
     #[arg(short, long)]
     pub quiet: bool,

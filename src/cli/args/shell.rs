@@ -9,6 +9,7 @@ use crate::engine::options::hostname::Hostname;
 use crate::engine::options::mount::ShellMount;
 use crate::engine::options::network::NetworkMode;
 use crate::id::ContainerName;
+use crate::platform::Platform;
 
 use super::container::Container;
 
@@ -40,6 +41,9 @@ pub(in crate::cli) struct Shell {
     /// Run this line by the profile's shell
     #[arg(short = 'c', value_name = "LINE", conflicts_with = "command")]
     pub line: Option<String>,
+    /// The image of the name for this platform: OS/ARCHITECTURE[/VARIANT]
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<Platform>,
     /// The profile of defaults
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,

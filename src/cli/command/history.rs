@@ -34,7 +34,8 @@ pub(in crate::cli) fn run(engine: &Engine, history: &History) -> Result<i32> {
     let now = Timestamp::now().seconds;
     let zone = TimeZone::system();
     let row = |step: &HistoryStep| row(step, history, (now, &zone));
-    let rows: Vec<Value> = engine.history(&history.image)?.iter().map(row).collect();
+    let rows: Vec<Value> =
+        engine.history(&history.image, history.platform.as_ref())?.iter().map(row).collect();
     // As in docker a template wins over the IDs.
     if history.quiet && matches!(history.format, Format::DefaultTable) {
         let ids = rows.iter().filter_map(|row| row["ID"].as_str());

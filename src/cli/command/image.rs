@@ -1,6 +1,6 @@
 //! `envbox image`: each of its verbs is one that has another name, too.
 
-use crate::cli::args::image::{ImageVerb, Inspect, InspectKind};
+use crate::cli::args::image::ImageVerb;
 use crate::engine::Engine;
 use crate::error::Result;
 
@@ -12,15 +12,7 @@ use super::{
 pub(in crate::cli) fn run(engine: &Engine, verb: ImageVerb) -> Result<i32> {
     match verb {
         ImageVerb::Ls(arguments) => images::run(engine, arguments),
-        ImageVerb::Inspect(arguments) => {
-            let inspect = Inspect {
-                names: arguments.images,
-                kind: Some(InspectKind::Image),
-                size: false,
-                format: arguments.format,
-            };
-            inspect::run(engine, &inspect)
-        }
+        ImageVerb::Inspect(arguments) => inspect::images(engine, &arguments),
         ImageVerb::Tag(arguments) => tag::run(engine, &arguments),
         ImageVerb::Rm(arguments) => rmi::run(engine, &arguments),
         ImageVerb::Prune(arguments) => image_prune::run(engine, &arguments),

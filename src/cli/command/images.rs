@@ -13,7 +13,9 @@ use crate::fs::Timestamp;
 use crate::reference::ImageRef;
 use crate::store::ImageRecord;
 
-const NONE: &str = "<none>";
+use super::images_tree;
+
+pub(super) const NONE: &str = "<none>";
 /// What docker says where it has not counted.
 const NOT_AVAILABLE: &str = "N/A";
 
@@ -39,10 +41,13 @@ pub(super) const HEADERS: [(&str, &str); 11] = [
 pub(in crate::cli) fn run(engine: &Engine, images: Images) -> Result<i32> {
     let mut filters = images.filter;
     filters.extend(images.reference.map(ImageFilter::Reference));
+    if images.tree {
+        return images_tree::run(engine, &filters, images.no_trunc);
+    }
     let found = engine.images(&filters)?;
     let clock = Clock { now: Timestamp::now().seconds, zone: TimeZone::system() };
     let mut rows = Vec::new();
-    for image in &found {
+    for image in found.iter().filter(|image| images.all || !image.is_by_platform()) {
         let shared = shared_fields(image, images.no_trunc, &clock);
         for (repository, tag) in names(image) {
             let mut row = shared.clone();
@@ -91,9 +96,10 @@ pub(super) fn shared_fields(image: &ImageRecord, whole_ids: bool, clock: &Clock)
 
 /// Repository and tag of each row.
 pub(super) fn names(image: &ImageRecord) -> Vec<(String, String)> {
+    let known = if image.is_by_platform() { &image.index_names } else { &image.names };
     // The digest of a name is shown only where its repository has no tag.
     let has_tag = |repository: &str| {
-        let mut names = image.names.iter();
+        let mut names = known.iter();
         names.any(|name| name.tag().is_some() && name.full_repository() == repository)
     };
     let row = |name: &ImageRef| match name.tag() {
@@ -101,6 +107,6 @@ pub(super) fn names(image: &ImageRecord) -> Vec<(String, String)> {
         None if has_tag(&name.full_repository()) => None,
         None => Some((name.familiar_repository(), NONE.to_owned())),
     };
-    let rows: Vec<_> = image.names.iter().filter_map(row).collect();
+    let rows: Vec<_> = known.iter().filter_map(row).collect();
     if rows.is_empty() { vec![(NONE.to_owned(), NONE.to_owned())] } else { rows }
 }

@@ -1,11 +1,14 @@
 //! `envbox load`, `envbox image load`.
 
+use std::collections::BTreeSet;
+
 use crate::cli::args::load::Load;
 use crate::cli::exit;
 use crate::cli::progress::{self, Progress};
 use crate::engine::{Engine, ImportStart, LoadRequest, LoadedImage};
 use crate::error::Result;
 use crate::image::LayerLimits;
+use crate::platform::Platform;
 
 /// Loads, and says in docker's words what.
 pub(in crate::cli) fn run(engine: &Engine, load: Load) -> Result<i32> {
@@ -21,7 +24,13 @@ pub(in crate::cli) fn run(engine: &Engine, load: Load) -> Result<i32> {
     });
     // What follows is printed where the line was.
     drop(line);
-    Ok(exit::data(&loaded?.iter().map(told).collect::<String>()))
+    let loaded = loaded?;
+    if !loaded.absent.is_empty() {
+        let platforms: BTreeSet<String> = loaded.absent.iter().map(Platform::to_string).collect();
+        let platforms = platforms.into_iter().collect::<Vec<_>>().join(", ");
+        exit::note(&format!("left out, as not in the archive or not for Linux: {platforms}"), None);
+    }
+    Ok(exit::data(&loaded.images.iter().map(told).collect::<String>()))
 }
 
 fn told(image: &LoadedImage) -> String {

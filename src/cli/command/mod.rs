@@ -16,6 +16,7 @@ pub(super) mod image;
 pub(super) mod image_diff;
 mod image_prune;
 pub(super) mod images;
+mod images_tree;
 pub(super) mod import;
 pub(super) mod init;
 pub(super) mod inspect;

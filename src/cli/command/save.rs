@@ -82,7 +82,8 @@ fn perform(
 ) -> Result<()> {
     let is_shown = !save.quiet && progress::is_seen();
     let compression = save.compress.map(Into::into);
-    let request = SaveRequest { images: &save.images, compression, is_cancelled };
+    let platform = save.platform.as_ref();
+    let request = SaveRequest { images: &save.images, platform, compression, is_cancelled };
     let mut line = None;
     engine.save(&request, target, |ImportStart { counters, total }| {
         began();

@@ -17,6 +17,7 @@ pub(in crate::cli) fn run(engine: &Engine, shell: Shell) -> Result<i32> {
             .hint("use envbox run, or --network host"));
     }
     let request = ShellRequest {
+        platform: shell.platform,
         target: shell.target,
         profile: shell.profile,
         command: shell.command,

@@ -19,6 +19,7 @@ fn layer(parent: Option<ChainId>, content: &str, size: u64) -> LayerRecord {
 
 fn image(name: &str, layers: &[&LayerRecord]) -> ImageRecord {
     ImageRecord {
+        index_names: Vec::new(),
         id: ImageId(Digest::of(name.as_bytes())),
         manifest: Digest::of(b"manifest"),
         created: None,

@@ -83,9 +83,11 @@ impl Engine {
         images.retain(|image| conditions.iter().all(|condition| condition.holds(image)));
         if !patterns.is_empty() {
             for image in &mut images {
-                image.names.retain(|name| patterns.iter().any(|pattern| pattern.matches(name)));
+                for names in [&mut image.names, &mut image.index_names] {
+                    names.retain(|name| patterns.iter().any(|pattern| pattern.matches(name)));
+                }
             }
-            images.retain(|image| !image.names.is_empty());
+            images.retain(|image| !image.is_dangling());
         }
         // Stable: the store's own order is that of imports.
         images.sort_by_key(|image| Reverse(image.created));

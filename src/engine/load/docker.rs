@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::reference::ImageRef;
 
 use super::archive::{Archive, missing};
-use super::{FoundImage, FoundLayer, JSON_LIMIT, parse};
+use super::{Documents, FoundImage, FoundLayer, parse};
 
 /// The member that makes an archive one of docker's.
 pub(super) const MANIFEST: &str = "manifest.json";
@@ -32,11 +32,12 @@ struct Item {
 /// none; `Mismatch` for a config that is not what its name says.
 pub(super) fn images(archive: &Archive, manifest: &[u8]) -> Result<Vec<FoundImage>> {
     let items: Vec<Item> = parse(MANIFEST, manifest)?;
-    items.into_iter().map(|item| image(archive, item)).collect()
+    let mut documents = Documents::default();
+    items.into_iter().map(|item| image(archive, &mut documents, item)).collect()
 }
 
-fn image(archive: &Archive, item: Item) -> Result<FoundImage> {
-    let config = archive.read(&item.config, JSON_LIMIT)?.ok_or_else(|| missing(&item.config))?;
+fn image(archive: &Archive, documents: &mut Documents, item: Item) -> Result<FoundImage> {
+    let config = documents.read(archive, &item.config)?.ok_or_else(|| missing(&item.config))?;
     if let Some(expected) = digest_in(&item.config)
         && Digest::of(&config) != expected
     {

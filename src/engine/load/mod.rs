@@ -10,27 +10,31 @@ mod archive;
 mod docker;
 mod layers;
 mod oci;
+mod ready;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::digest::{ChainId, DiffId, Digest, ImageId};
+use crate::digest::{Digest, ImageId};
 use crate::error::{Context, Error, Kind, Result};
-use crate::fs::{self, Dir, File, FileKind, Timestamp};
+use crate::fs::{self, Dir, File, FileKind};
 use crate::image::{self, Counters, LayerLimits};
-use crate::oci::{Descriptor, ImageConfig, Manifest, media_type, to_canonical_json};
+use crate::oci::{Descriptor, ImageConfig, Manifest};
 use crate::platform::Platform;
 use crate::reference::ImageRef;
-use crate::store::{NewImage, Store};
 
 use super::Engine;
 use super::import::ImportStart;
 
 use archive::{Archive, ReadOptions};
 use layers::Loader;
+use ready::Ready;
 
 /// The largest config, manifest or index, in bytes: what registries allow.
 const JSON_LIMIT: u64 = 4 << 20;
+/// How many bytes all configs and manifests of an archive may have together.
+const DOCUMENTS_LIMIT: u64 = 32 << 20;
 
 /// What is to be loaded, and how.
 #[derive(Clone, Debug)]
@@ -43,15 +47,25 @@ pub struct LoadRequest {
     pub layer_limits: LayerLimits,
 }
 
-/// What was loaded, by one name or by none.
+/// An image that was loaded, or an index, by one name or by none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadedImage {
-    /// The image.
-    pub id: ImageId,
+    /// The image, or the digest of the index.
+    pub id: Digest,
     /// Its name, with its tag.
     pub name: Option<String>,
     /// The image that had the name before.
     pub previous: Option<ImageId>,
+}
+
+/// What was loaded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// Each image once for each name, an index once.
+    pub images: Vec<LoadedImage>,
+    /// What an index is for as well, and was left out: those the archive has not,
+    /// and those for other systems than Linux.
+    pub absent: Vec<Platform>,
 }
 
 /// An image as an archive has it.
@@ -71,13 +85,46 @@ struct FoundLayer {
     descriptor: Option<(Digest, u64)>,
 }
 
-/// An image that is about to be put into the store.
-struct ReadyImage {
-    names: Vec<ImageRef>,
-    config: Vec<u8>,
-    manifest: Vec<u8>,
-    chains: Vec<ChainId>,
-    size: u64,
+/// Images for several platforms that are one thing.
+struct FoundIndex {
+    name: Option<ImageRef>,
+    /// With what the index says of them.
+    images: Vec<(Descriptor, FoundImage)>,
+    /// The index, if it speaks of these alone.
+    bytes: Option<Vec<u8>>,
+    annotations: BTreeMap<String, String>,
+    /// What it is for, too, and was left out.
+    absent: Vec<Platform>,
+}
+
+/// What an archive has.
+enum Found {
+    Image(FoundImage),
+    Index(FoundIndex),
+}
+
+/// What is read of an archive and held until the end: so many bytes of documents
+/// at most, however often one of them is named.
+struct Documents {
+    left: u64,
+}
+
+impl Default for Documents {
+    fn default() -> Self {
+        Self { left: DOCUMENTS_LIMIT }
+    }
+}
+
+impl Documents {
+    fn read(&mut self, archive: &Archive, path: &str) -> Result<Option<Vec<u8>>> {
+        let Some(bytes) = archive.read(path, JSON_LIMIT)? else { return Ok(None) };
+        self.left = self.left.checked_sub(bytes.len() as u64).ok_or_else(|| {
+            Error::unsupported(format!(
+                "the manifests and configs of the archive have more than {DOCUMENTS_LIMIT} bytes"
+            ))
+        })?;
+        Ok(Some(bytes))
+    }
 }
 
 /// What was opened as the caller.
@@ -96,11 +143,7 @@ impl Engine {
     /// `Invalid` for what is no archive of images, with the member; `Mismatch`
     /// for content that is not what its digest says; those of reading and
     /// writing. The store is then as it was.
-    pub fn load(
-        &self,
-        request: &LoadRequest,
-        began: impl FnOnce(ImportStart),
-    ) -> Result<Vec<LoadedImage>> {
+    pub fn load(&self, request: &LoadRequest, began: impl FnOnce(ImportStart)) -> Result<Loaded> {
         let shown = match &request.input {
             Some(path) => path.display().to_string(),
             None => "stdin".to_owned(),
@@ -184,36 +227,41 @@ pub fn read_archive(file: File, folder: Option<&Path>, limit: u64) -> Result<Vec
         let layers = image.layers.iter().map(layer).collect::<Result<Vec<Vec<u8>>>>()?;
         Ok((image.config, layers))
     };
-    find(&archive, None)?.into_iter().map(content).collect()
+    let mut images = Vec::new();
+    for found in find(&archive, None)? {
+        match found {
+            Found::Image(image) => images.push(image),
+            Found::Index(index) => images.extend(index.images.into_iter().map(|(_, image)| image)),
+        }
+    }
+    images.into_iter().map(content).collect()
 }
 
-fn load_all(
-    loader: &mut Loader<'_>,
-    archive: &Archive,
-    request: &LoadRequest,
-) -> Result<Vec<LoadedImage>> {
+fn load_all(loader: &mut Loader<'_>, archive: &Archive, request: &LoadRequest) -> Result<Loaded> {
     let mut ready = Vec::new();
-    for image in find(archive, request.platform.as_ref())? {
-        ready.push(prepare(loader, archive, image, request.platform.as_ref())?);
+    for found in find(archive, request.platform.as_ref())? {
+        ready.push(Ready::prepare(loader, archive, (found, request.platform.as_ref()))?);
     }
-    let mut loaded = Vec::new();
-    for image in &ready {
-        put(loader.store(), image, &mut loaded)?;
+    let mut loaded = Loaded::default();
+    for found in &ready {
+        found.put(loader.store(), &mut loaded)?;
     }
     Ok(loaded)
 }
 
-/// The images of `archive`. One that has both forms is taken by docker's,
-/// which has all names, unless a platform is to be chosen.
-fn find(archive: &Archive, wanted: Option<&Platform>) -> Result<Vec<FoundImage>> {
+/// What `archive` has. One of both forms is taken by docker's, which has all
+/// names, unless there are several platforms or one is to be chosen.
+fn find(archive: &Archive, wanted: Option<&Platform>) -> Result<Vec<Found>> {
     let manifest = archive.read(docker::MANIFEST, JSON_LIMIT)?;
-    let index = match (&manifest, wanted) {
-        (Some(_), None) => None,
-        _ => archive.read(oci::INDEX, JSON_LIMIT)?,
+    let index = match (archive.read(oci::INDEX, JSON_LIMIT)?, wanted) {
+        (Some(index), None) if manifest.is_some() && !oci::has_index(&index)? => None,
+        (index, _) => index,
     };
     let images = match (manifest, index) {
         (_, Some(index)) => oci::images(archive, &index, wanted)?,
-        (Some(manifest), None) => docker::images(archive, &manifest)?,
+        (Some(manifest), None) => {
+            docker::images(archive, &manifest)?.into_iter().map(Found::Image).collect()
+        }
         (None, None) => {
             return Err(Error::invalid(
                 "it is no archive of images: it has neither manifest.json nor index.json",
@@ -225,85 +273,6 @@ fn find(archive: &Archive, wanted: Option<&Platform>) -> Result<Vec<FoundImage>>
         return Err(Error::invalid("the archive has no images"));
     }
     Ok(images)
-}
-
-fn prepare(
-    loader: &mut Loader<'_>,
-    archive: &Archive,
-    image: FoundImage,
-    wanted: Option<&Platform>,
-) -> Result<ReadyImage> {
-    let config: ImageConfig = parse("image config", &image.config)?;
-    if wanted.is_some() {
-        oci::chosen(&[Some(config.platform())], wanted)?;
-    }
-    let diff_ids = &config.rootfs.diff_ids;
-    if diff_ids.len() != image.layers.len() {
-        let (here, there) = (image.layers.len(), diff_ids.len());
-        return Err(Error::invalid(format!(
-            "the archive has {here} layers for an image whose config names {there}"
-        )));
-    }
-    let mut layers = Vec::new();
-    let mut size = 0u64;
-    for (index, (layer, &diff_id)) in image.layers.iter().zip(diff_ids).enumerate() {
-        let record = loader
-            .load(archive, layer, &diff_ids[..=index])
-            .context(|| format!("cannot load layer {diff_id}"))?;
-        size = size.saturating_add(record.content_size);
-        layers.push(Descriptor::new(media_type::LAYER_TAR, diff_id.0, record.tar_size));
-    }
-    Ok(ReadyImage {
-        manifest: manifest(&image, diff_ids, layers)?,
-        chains: ChainId::stack(diff_ids),
-        names: image.names,
-        config: image.config,
-        size,
-    })
-}
-
-/// The manifest to keep: that of the archive, where it speaks of uncompressed
-/// layers, which are what the store can give back; else one of these.
-fn manifest(image: &FoundImage, diff_ids: &[DiffId], layers: Vec<Descriptor>) -> Result<Vec<u8>> {
-    if let Some((bytes, manifest)) = &image.manifest {
-        let mut pairs = manifest.layers.iter().zip(diff_ids);
-        let is_oci = manifest.media_type.as_deref().is_none_or(|kind| kind == media_type::MANIFEST);
-        if is_oci && pairs.all(|(layer, diff_id)| layer.digest == diff_id.0) {
-            return Ok(bytes.clone());
-        }
-    }
-    let mut new = Manifest::new(Descriptor::of(media_type::CONFIG, &image.config), layers);
-    if let Some((_, manifest)) = &image.manifest {
-        new.annotations.clone_from(&manifest.annotations);
-    }
-    to_canonical_json(&new)
-}
-
-fn put(store: &Store, image: &ReadyImage, loaded: &mut Vec<LoadedImage>) -> Result<()> {
-    let names = image.names.iter().map(Some);
-    let unnamed = image.names.is_empty().then_some(None);
-    for name in names.chain(unnamed) {
-        let put = store.put_image(&NewImage {
-            config: &image.config,
-            manifest: &image.manifest,
-            layers: &image.chains,
-            size: image.size,
-            imported_at: Timestamp::now(),
-            name,
-            action: "load",
-        })?;
-        let (id, previous) = (put.id, put.previous);
-        loaded.push(LoadedImage { id, name: name.map(full), previous });
-    }
-    Ok(())
-}
-
-/// `name` with the tag that it means.
-fn full(name: &ImageRef) -> String {
-    match (name.tag(), name.tag_or_default()) {
-        (None, Some(tag)) => format!("{name}:{tag}"),
-        _ => name.to_string(),
-    }
 }
 
 fn parse<T: serde::de::DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T> {

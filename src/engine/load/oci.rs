@@ -1,17 +1,17 @@
 //! OCI's image layout (image spec, image-layout.md): `index.json` leads to
 //! manifests, or by further indexes to those of several platforms, of which
-//! one is chosen.
+//! one is chosen or all are taken.
 
 use std::collections::BTreeSet;
 
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::oci::{Descriptor, Index, Manifest, media_type};
-use crate::platform::Platform;
+use crate::platform::{self, Platform};
 use crate::reference::ImageRef;
 
 use super::archive::{Archive, missing};
-use super::{FoundImage, FoundLayer, JSON_LIMIT, parse};
+use super::{Documents, Found, FoundImage, FoundIndex, FoundLayer, parse};
 
 /// The member that makes an archive a layout.
 pub(super) const INDEX: &str = "index.json";
@@ -33,7 +33,8 @@ const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// What a manifest of buildkit's is that is no image.
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 
-/// The images of the layout whose `index.json` is `index`.
+/// What the layout has whose `index.json` is `index`: of each index all images,
+/// or that for the platform which is wanted.
 ///
 /// # Errors
 /// `Invalid` for malformed documents and missing blobs; `Mismatch` for blobs
@@ -43,18 +44,51 @@ pub(super) fn images(
     archive: &Archive,
     index: &[u8],
     wanted: Option<&Platform>,
-) -> Result<Vec<FoundImage>> {
+) -> Result<Vec<Found>> {
     let index: Index = parse(INDEX, index)?;
-    let mut layout = Layout { archive, wanted, left: DESCRIPTOR_LIMIT };
+    let documents = Documents::default();
+    let mut layout = Layout { archive, wanted, documents, left: DESCRIPTOR_LIMIT };
     layout.count(&index)?;
-    let mut images = Vec::new();
+    let mut found = Vec::new();
     for group in groups(index.manifests) {
         let name = group.iter().find_map(name);
-        for descriptor in layout.choose(group)? {
-            images.push(layout.image(&descriptor, name.clone(), DEPTH_LIMIT)?);
+        if are_variants(&group) {
+            let index = Index::new(group.into_iter().map(nameless).collect());
+            found.push(layout.variants((index, None), name, DEPTH_LIMIT)?);
+            continue;
+        }
+        for descriptor in group {
+            found.push(layout.find(&descriptor, name.clone(), DEPTH_LIMIT)?);
         }
     }
-    Ok(images)
+    Ok(found)
+}
+
+/// True if the `index.json` in `bytes` leads to an index, which docker's form of
+/// the same archive knows nothing of.
+pub(super) fn has_index(bytes: &[u8]) -> Result<bool> {
+    let index: Index = parse(INDEX, bytes)?;
+    Ok(index.manifests.iter().any(|descriptor| is_index(&descriptor.media_type)))
+}
+
+fn is_index(media_type: &str) -> bool {
+    [media_type::INDEX, DOCKER_LIST].contains(&media_type)
+}
+
+/// Whether the images of one name are one image for different platforms.
+fn are_variants(group: &[Descriptor]) -> bool {
+    let platforms: BTreeSet<String> = group
+        .iter()
+        .filter_map(|descriptor| Some(descriptor.platform.as_ref()?.to_string()))
+        .collect();
+    group.len() > 1 && platforms.len() == group.len()
+}
+
+/// `descriptor` without what `index.json` alone has.
+fn nameless(mut descriptor: Descriptor) -> Descriptor {
+    descriptor.annotations.remove(FULL_NAME);
+    descriptor.annotations.remove(REF_NAME);
+    descriptor
 }
 
 /// Descriptors of one name in the order of `index.json`. Those without a name
@@ -85,6 +119,7 @@ fn is_image(descriptor: &Descriptor) -> bool {
 struct Layout<'a> {
     archive: &'a Archive,
     wanted: Option<&'a Platform>,
+    documents: Documents,
     /// How many more descriptors there may be.
     left: usize,
 }
@@ -97,48 +132,22 @@ impl Layout<'_> {
         Ok(())
     }
 
-    /// Of `group`, that which is for the platform, if its members are for
-    /// different ones; else all.
-    fn choose(&self, group: Vec<Descriptor>) -> Result<Vec<Descriptor>> {
-        let mut platforms: Vec<String> = group
-            .iter()
-            .filter_map(|descriptor| Some(descriptor.platform.as_ref()?.to_string()))
-            .collect();
-        let count = platforms.len();
-        platforms.sort();
-        platforms.dedup();
-        let are_variants = group.len() > 1 && count == group.len() && platforms.len() == count;
-        if !are_variants {
-            return Ok(group);
-        }
-        self.pick(group).map(|chosen| vec![chosen])
-    }
-
-    fn pick(&self, group: Vec<Descriptor>) -> Result<Descriptor> {
-        let platforms: Vec<Option<Platform>> =
-            group.iter().map(|descriptor| descriptor.platform.clone()).collect();
-        let chosen = chosen(&platforms, self.wanted)?;
-        group.into_iter().nth(chosen).ok_or_else(|| Error::internal("no such platform"))
-    }
-
-    /// The image that `descriptor` leads to.
-    fn image(
+    /// What `descriptor` leads to.
+    fn find(
         &mut self,
         descriptor: &Descriptor,
         name: Option<String>,
         depth: usize,
-    ) -> Result<FoundImage> {
+    ) -> Result<Found> {
         let bytes = self.blob(descriptor)?;
         match descriptor.media_type.as_str() {
-            media_type::MANIFEST | DOCKER_MANIFEST => self.manifest(bytes, name),
-            media_type::INDEX | DOCKER_LIST if depth > 0 => {
+            media_type::MANIFEST | DOCKER_MANIFEST => Ok(Found::Image(self.manifest(bytes, name)?)),
+            media_type if is_index(media_type) && depth > 0 => {
                 let index: Index = parse("index", &bytes)?;
                 self.count(&index)?;
-                let group: Vec<Descriptor> = index.manifests.into_iter().filter(is_image).collect();
-                let chosen = self.pick(group)?;
-                self.image(&chosen, name, depth - 1)
+                self.variants((index, Some(bytes)), name, depth - 1)
             }
-            media_type::INDEX | DOCKER_LIST => {
+            media_type if is_index(media_type) => {
                 let digest = descriptor.digest;
                 Err(Error::unsupported(format!("the index {digest} lies too deep in others")))
             }
@@ -149,15 +158,63 @@ impl Layout<'_> {
         }
     }
 
-    fn manifest(&self, bytes: Vec<u8>, name: Option<String>) -> Result<FoundImage> {
+    /// What an index leads to, whose bytes are given where it is a blob: the image
+    /// for the platform that is wanted, or all. Left out are images for other
+    /// systems than Linux, and those that the archive has not, as of an image
+    /// that was saved for one platform alone.
+    fn variants(
+        &mut self,
+        (index, bytes): (Index, Option<Vec<u8>>),
+        name: Option<String>,
+        depth: usize,
+    ) -> Result<Found> {
+        let count = index.manifests.len();
+        let mut group: Vec<Descriptor> = index.manifests.into_iter().filter(is_image).collect();
+        if self.wanted.is_some() {
+            let platforms: Vec<_> = group.iter().map(|known| known.platform.clone()).collect();
+            let chosen = group.swap_remove(chosen(&platforms, self.wanted)?);
+            return self.find(&chosen, name, depth);
+        }
+        let (mut images, mut absent) = (Vec::new(), Vec::new());
+        let mut is_flat = true;
+        for descriptor in &group {
+            let is_linux = descriptor.platform.as_ref().is_none_or(|known| known.os == "linux");
+            if !is_linux || self.archive.open(&blob_path(descriptor.digest))?.is_none() {
+                absent.push(descriptor);
+                continue;
+            }
+            match self.find(descriptor, None, depth)? {
+                Found::Image(image) => images.push((descriptor.clone(), image)),
+                Found::Index(inner) => {
+                    is_flat = false;
+                    images.extend(inner.images);
+                }
+            }
+        }
+        if let (true, Some(first)) = (images.is_empty(), absent.first()) {
+            return Err(missing(&blob_path(first.digest)));
+        }
+        let name = parsed(name);
+        if images.len() < 2 {
+            let (_, mut image) =
+                images.pop().ok_or_else(|| Error::invalid("an index in the archive is empty"))?;
+            image.names = name.into_iter().collect();
+            return Ok(Found::Image(image));
+        }
+        // Whoever has all that it speaks of can give it back as it came.
+        let bytes = bytes.filter(|_| is_flat && images.len() == count);
+        let absent = absent.into_iter().filter_map(|left| left.platform.clone()).collect();
+        Ok(Found::Index(FoundIndex { name, images, bytes, annotations: index.annotations, absent }))
+    }
+
+    fn manifest(&mut self, bytes: Vec<u8>, name: Option<String>) -> Result<FoundImage> {
         let manifest: Manifest = parse("manifest", &bytes)?;
         let config = self.blob(&manifest.config)?;
         let layer = |layer: &Descriptor| FoundLayer {
             path: blob_path(layer.digest),
             descriptor: Some((layer.digest, layer.size)),
         };
-        // A name that is none for us is one of the layout alone.
-        let name = name.and_then(|name| name.parse::<ImageRef>().ok());
+        let name = parsed(name);
         Ok(FoundImage {
             names: name.into_iter().collect(),
             config,
@@ -167,12 +224,12 @@ impl Layout<'_> {
     }
 
     /// The JSON document that `descriptor` names.
-    fn blob(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
+    fn blob(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         let Descriptor { digest, size, .. } = *descriptor;
         let path = blob_path(digest);
         let bytes = self
-            .archive
-            .read(&path, JSON_LIMIT)
+            .documents
+            .read(self.archive, &path)
             .context(|| format!("cannot read the blob {digest}"))?
             .ok_or_else(|| missing(&path))?;
         let (found, length) = (Digest::of(&bytes), bytes.len() as u64);
@@ -185,27 +242,21 @@ impl Layout<'_> {
     }
 }
 
+/// A name that is none for us is one of the layout alone.
+fn parsed(name: Option<String>) -> Option<ImageRef> {
+    name.and_then(|name| name.parse().ok())
+}
+
 fn blob_path(digest: Digest) -> String {
     format!("blobs/sha256/{}", digest.encoded())
 }
 
-/// Which of `platforms` is the one: that which is wanted, else the host's, else
-/// one that the host's kernel runs as well. One alone is taken if none is
-/// wanted.
+/// Which of `platforms` is the one, as [`platform::choose`].
 pub(super) fn chosen(platforms: &[Option<Platform>], wanted: Option<&Platform>) -> Result<usize> {
-    let host = Platform::host();
-    let find = |is_it: &dyn Fn(&Platform) -> bool| {
-        platforms.iter().position(|platform| platform.as_ref().is_some_and(is_it))
-    };
-    let found = match wanted {
-        Some(wanted) => find(&|platform| platform.satisfies(wanted)),
-        None => find(&|platform| platform.satisfies(&host))
-            .or_else(|| find(&|platform| platform.is_native_on(&host)))
-            .or((platforms.len() == 1).then_some(0)),
-    };
-    found.ok_or_else(|| {
+    platform::choose(platforms, wanted).ok_or_else(|| {
         let names: BTreeSet<String> = platforms.iter().flatten().map(Platform::to_string).collect();
         let names = names.into_iter().collect::<Vec<String>>();
+        let host = Platform::host();
         let wanted = wanted.unwrap_or(&host);
         Error::unsupported(format!("the image is not for {wanted} but for: {}", names.join(", ")))
             .hint("choose one with --platform")

@@ -41,7 +41,10 @@ impl Engine {
         let Some(store) = self.existing_store()? else { return Ok(pruned) };
         let used = self.used_images(store)?;
         let candidates = store.images()?.into_iter().filter(|image| {
-            !used.contains(&image.id) && is_in(scope, image) && holds_for(filters, image)
+            !used.contains(&image.id)
+                && !image.is_by_platform()
+                && is_in(scope, image)
+                && holds_for(filters, image)
         });
         let sizes: BTreeMap<ChainId, u64> = store
             .layer_records()?
@@ -104,6 +107,7 @@ mod tests {
 
     fn image(created: Option<i64>, names: &[&str]) -> ImageRecord {
         ImageRecord {
+            index_names: Vec::new(),
             id: ImageId(Digest::of(b"image")),
             manifest: Digest::of(b"manifest"),
             created: created.map(Timestamp::from_seconds),

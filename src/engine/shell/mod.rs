@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::fs::{self, FileKind};
 use crate::id::ContainerName;
 use crate::oci::ImageConfig;
+use crate::platform::Platform;
 
 use super::environment::Variables;
 use super::options::environment::EnvironmentOption;
@@ -34,6 +35,8 @@ pub struct ShellRequest {
     /// An image, or a directory (by a path with a slash); the project's image
     /// if `None`.
     pub target: Option<String>,
+    /// Which image of the name, where it has several.
+    pub platform: Option<Platform>,
     /// The profile by name.
     pub profile: Option<String>,
     /// The command.
@@ -83,7 +86,11 @@ impl Engine {
         let target = request.target.clone().unwrap_or_default();
         let rootfs = self.shell_rootfs(&target)?;
         let image = match &rootfs {
-            Rootfs::Image(name) => Some((name.as_str(), self.image(name)?.1)),
+            Rootfs::Image(name) => {
+                let (image, config) = self.image_for(name, request.platform.as_ref())?;
+                self.compare_platforms((name, request.platform.as_ref()), &image)?;
+                Some((name.as_str(), config))
+            }
             Rootfs::Directory(_) => None,
         };
         let named = image.as_ref().map(|(name, config)| (*name, config));
@@ -130,6 +137,7 @@ impl Engine {
         let user = options.user.clone().or_else(|| profile.shell.user.clone());
         let root = || "0".parse();
         Ok(ContainerRequest {
+            platform: request.platform.clone(),
             rootfs,
             commands: commands(request, profile),
             entrypoint: 0,

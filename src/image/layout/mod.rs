@@ -40,6 +40,8 @@ const PACKED: &str = "packed";
 pub struct LayoutContent<'a> {
     /// The images; one that is wanted by several names stands here once.
     pub images: &'a [LayoutImage<'a>],
+    /// Images for several platforms, likewise.
+    pub indexes: &'a [LayoutIndex<'a>],
     /// Who is to read it.
     pub form: LayoutForm,
     /// How layers are compressed, if they are.
@@ -74,6 +76,19 @@ pub struct LayoutImage<'a> {
     pub manifest: &'a [u8],
     /// The raw config.
     pub config: &'a [u8],
+}
+
+/// Images for several platforms that are one thing.
+#[derive(Clone, Copy)]
+pub struct LayoutIndex<'a> {
+    /// All that it is called; may be nothing.
+    pub names: &'a [LayoutName<'a>],
+    /// The raw index.
+    pub index: &'a [u8],
+    /// Its images, in its order.
+    pub images: &'a [LayoutImage<'a>],
+    /// That of them which a reader gets who knows no indexes.
+    pub default: usize,
 }
 
 /// A name of an image.
@@ -177,28 +192,51 @@ fn write_files(
     let blobs = Blobs { files, written: HashSet::new() };
     let mut writer = Writer { blobs, layer, packing: content.packing, packed: HashMap::new() };
     let mut manifests = Vec::new();
-    let (mut items, mut repositories) = (Vec::new(), Repositories::default());
+    let mut manifest_json = Listed::default();
     for image in content.images {
         let Written { config, layers, descriptor } = writer.image(image)?;
-        let names: Vec<&ImageRef> = image.names.iter().map(|name| name.name).collect();
-        items.push(Item::new(config, &layers, &names));
-        if let Some((_, top)) = layers.last() {
-            repositories.add(&names, top.digest);
-        }
+        manifest_json.add(config, &layers, image.names);
         manifests.extend(lines(&descriptor, image.names));
     }
+    for index in content.indexes {
+        let written = index.images.iter().map(|image| writer.image(image));
+        let mut written = written.collect::<Result<Vec<Written>>>()?;
+        let descriptor = writer.index(index.index, &written)?;
+        manifests.extend(lines(&descriptor, index.names));
+        if index.default < written.len() {
+            let Written { config, layers, .. } = written.swap_remove(index.default);
+            manifest_json.add(config, &layers, index.names);
+        }
+    }
     let is_docker = content.form == LayoutForm::Docker;
-    let repositories = repositories.to_json()?.filter(|_| is_docker);
+    let repositories = manifest_json.repositories.to_json()?.filter(|_| is_docker);
     let mut put_file = |name: &str, bytes: &[u8]| {
         let size = bytes.len() as u64;
         writer.blobs.files.add(name, size, &mut |out| put(out, bytes))
     };
     put_file("index.json", &to_canonical_json(&Index::new(manifests))?)?;
     if is_docker {
-        put_file("manifest.json", &to_canonical_json(&items)?)?;
+        put_file("manifest.json", &to_canonical_json(&manifest_json.items)?)?;
     }
     put_file("oci-layout", LAYOUT_VERSION)?;
     repositories.map_or(Ok(()), |bytes| put_file("repositories", &bytes))
+}
+
+/// What docker's own files tell of the images.
+#[derive(Default)]
+struct Listed {
+    items: Vec<Item>,
+    repositories: Repositories,
+}
+
+impl Listed {
+    fn add(&mut self, config: Digest, layers: &[(DiffId, Descriptor)], names: &[LayoutName<'_>]) {
+        let names: Vec<&ImageRef> = names.iter().map(|name| name.name).collect();
+        self.items.push(Item::new(config, layers, &names));
+        if let Some((_, top)) = layers.last() {
+            self.repositories.add(&names, top.digest);
+        }
+    }
 }
 
 /// The lines of an image in the index: one a name.
@@ -264,6 +302,32 @@ impl Writer<'_> {
         descriptor.platform = Some(config.platform());
         let layers = diff_ids.iter().copied().zip(layers).collect();
         Ok(Written { config: digest, layers, descriptor })
+    }
+
+    /// Writes the index of what was `written`: as it is if it speaks of that, else
+    /// a new one.
+    fn index(&mut self, bytes: &[u8], written: &[Written]) -> Result<Descriptor> {
+        let mut index: Index = parse("index", bytes)?;
+        let fits = index.manifests.len() == written.len();
+        let manifest = |(at, written): (usize, &Written)| {
+            let mut made = written.descriptor.clone();
+            if let Some(known) = index.manifests.get(at).filter(|_| fits) {
+                made.platform.clone_from(&known.platform);
+                made.annotations.clone_from(&known.annotations);
+            }
+            made
+        };
+        let made: Vec<Descriptor> = written.iter().enumerate().map(manifest).collect();
+        let derived = if made == index.manifests {
+            None
+        } else {
+            index.manifests = made;
+            Some(to_canonical_json(&index)?)
+        };
+        let bytes = derived.as_deref().unwrap_or(bytes);
+        let descriptor = Descriptor::of(media_type::INDEX, bytes);
+        self.blobs.add("the index", &descriptor, &mut |out| put(out, bytes))?;
+        Ok(descriptor)
     }
 
     /// Writes the layer that `descriptor` has in the manifest; returns what it

@@ -471,7 +471,8 @@ fn layout_holds_the_image_and_finds_a_changed_tree() {
     .unwrap();
     let (manifest, config) = (&image.manifest, &image.config);
     let images = [LayoutImage { names: &[], manifest, config }];
-    let content = LayoutContent { images: &images, form: LayoutForm::Oci, packing: None };
+    let content =
+        LayoutContent { images: &images, indexes: &[], form: LayoutForm::Oci, packing: None };
     let mut give = |_, out: &mut dyn std::io::Write| regenerate(&layer, out).map(drop);
     let path = room.path().join("layout");
     write_layout(&path, &content, &mut give).unwrap();

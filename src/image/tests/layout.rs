@@ -34,7 +34,7 @@ fn named<'a>(image: &'a AssembledImage, names: &'a [LayoutName<'a>]) -> LayoutIm
 }
 
 fn content<'a>(images: &'a [LayoutImage<'a>], form: LayoutForm) -> LayoutContent<'a> {
-    LayoutContent { images, form, packing: None }
+    LayoutContent { images, indexes: &[], form, packing: None }
 }
 
 /// Gives the tar that has the digest asked for.

@@ -5,7 +5,7 @@ mod image;
 
 use serde::Serialize;
 
-use crate::cli::args::image::{Inspect, InspectKind};
+use crate::cli::args::image::{ImageInspect, Inspect, InspectFormatFlag, InspectKind};
 use crate::cli::exit;
 use crate::cli::output::rfc3339;
 use crate::engine::{Engine, Inspected, ObjectKind, Sizes};
@@ -35,15 +35,28 @@ pub(in crate::cli) fn run(engine: &Engine, inspect: &Inspect) -> Result<i32> {
         InspectKind::Container => ObjectKind::Container,
     });
     let sizes = if inspect.size { Sizes::Counted } else { Sizes::Unknown };
+    print((&inspect.names, &inspect.format), |name| engine.inspect(name, kind, sizes))
+}
+
+/// As [`run`] for images, of each perhaps that for a platform.
+pub(in crate::cli) fn images(engine: &Engine, inspect: &ImageInspect) -> Result<i32> {
+    let platform = inspect.platform.as_ref();
+    print((&inspect.images, &inspect.format), |name| engine.inspect_image(name, platform))
+}
+
+fn print(
+    (names, flag): (&[String], &InspectFormatFlag),
+    find: impl Fn(&str) -> Result<Inspected>,
+) -> Result<i32> {
     let mut objects = Vec::new();
     let mut errors = Vec::new();
-    for name in &inspect.names {
-        match engine.inspect(name, kind, sizes).and_then(object) {
+    for name in names {
+        match find(name).and_then(object) {
             Ok(object) => objects.push(object),
             Err(error) => errors.push(error),
         }
     }
-    let status = exit::data(&inspect.format.format.render(&objects)?);
+    let status = exit::data(&flag.format.render(&objects)?);
     for error in &errors {
         exit::failure(error);
     }

@@ -120,7 +120,6 @@ fn sparse_members_do_not_make_a_large_index() {
     let kind = EntryKind::Regular { size: 32 << 30, sparse };
     let error = index(&archive(&[member("f", kind)]), &path, Level::Whole).unwrap_err();
     assert!(error.hint_text().unwrap().contains("--storage-driver overlay"));
-    let path = room.path().join("last");
     let segments = vec![Segment { offset: 4097, length: 4096 }];
     let sparse = Some(SparseMap { segments });
     let size = 1 << 60;

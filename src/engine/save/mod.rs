@@ -2,6 +2,8 @@
 //! store keeps no tar of a layer: it is written again from the tree, and
 //! believed by its digest.
 
+mod select;
+
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io::{self, Write};
@@ -12,22 +14,23 @@ use std::sync::atomic::Ordering;
 use crate::digest::{ChainId, DiffId};
 use crate::error::{Context, Error, Kind, Result};
 use crate::fs::{self, Dir, FileKind};
-use crate::image::{
-    self, Compression, Counters, LayerTarget, LayoutContent, LayoutForm, LayoutImage, LayoutName,
-    Packing,
-};
+use crate::image::{self, Compression, Counters, LayerTarget, LayoutContent, LayoutForm, Packing};
 use crate::oci::ImageConfig;
-use crate::reference::ImageRef;
+use crate::platform::Platform;
 use crate::store::{ImageRecord, LayerLocation, Store};
 
 use super::import::ImportStart;
 use super::{Engine, TarOutput};
+
+use select::Selection;
 
 /// What is to be saved, and how.
 #[derive(Clone, Copy)]
 pub struct SaveRequest<'a> {
     /// Names, IDs or beginnings of IDs.
     pub images: &'a [String],
+    /// Of images for several platforms the one that is saved; all if it is none.
+    pub platform: Option<&'a Platform>,
     /// How layers are compressed; they are not if this is none.
     pub compression: Option<Compression>,
     /// Asked again and again: true ends the work with an error.
@@ -40,19 +43,6 @@ pub enum SaveTarget<'a> {
     Layout(&'a Path),
     /// A tar of such a directory, for these readers.
     Archive(TarOutput<'a>, LayoutForm),
-}
-
-/// An image that is to be saved under these names, or under none.
-struct Selected {
-    record: ImageRecord,
-    names: Vec<ImageRef>,
-}
-
-/// What is written of an image.
-struct Content<'a> {
-    names: Vec<LayoutName<'a>>,
-    manifest: Vec<u8>,
-    config: Vec<u8>,
 }
 
 /// The layers of all images.
@@ -81,29 +71,30 @@ impl Engine {
     ) -> Result<()> {
         // Layers may belong to IDs that only the user namespace may read.
         self.host()?;
-        let mut selected = Vec::new();
+        let mut selection = Selection::default();
         for image in request.images {
-            select(self.store_with("image", image)?, image, &mut selected)?;
+            selection.add(self.store_with("image", image)?, image, request.platform)?;
         }
         let store = self.store()?;
         // Nobody takes the layers away while they are read.
         let chains: Vec<ChainId> =
-            selected.iter().flat_map(|image| image.record.layers.iter().copied()).collect();
+            selection.records().flat_map(|record| record.layers.iter().copied()).collect();
         let held = store.hold(&chains)?;
         let mut layers = Layers::default();
-        let mut contents = Vec::new();
-        for (Selected { record, .. }, names) in selected.iter().zip(layout_names(&selected)) {
-            let config = store.image_config(record)?;
-            layers.locate(store, record, &config)?;
-            let manifest = store.image_manifest(record)?;
-            contents.push(Content { names, manifest, config });
+        for record in selection.records() {
+            layers.locate(store, record, &store.image_config(record)?)?;
         }
-        let images: Vec<LayoutImage<'_>> = contents.iter().map(Content::as_layout).collect();
+        let contents = selection.contents(store)?;
+        let images = contents.images();
+        let inner = contents.of_indexes();
+        let indexes = contents.indexes(&inner);
         let write = |packing: Option<Packing<'_>>| {
             let counters = Arc::new(Counters::default());
             let watch = Watch { counters: &counters, is_cancelled: request.is_cancelled };
             began(ImportStart { counters: Arc::clone(&counters), total: Some(layers.size) });
-            self.write((&images, packing), (&layers, watch), target)
+            let form = LayoutForm::Oci;
+            let content = LayoutContent { images: &images, indexes: &indexes, form, packing };
+            self.write(&content, (&layers, watch), target)
         };
         let packing = |compression| Packing { compression, folder: held.path() };
         // Its reader may be slow, and nobody who changes the store is to wait.
@@ -114,7 +105,7 @@ impl Engine {
 
     fn write(
         &self,
-        (images, packing): (&[LayoutImage<'_>], Option<Packing<'_>>),
+        content: &LayoutContent<'_>,
         (layers, watch): (&Layers, Watch<'_>),
         target: SaveTarget<'_>,
     ) -> Result<()> {
@@ -128,11 +119,10 @@ impl Engine {
             SaveTarget::Layout(folder) => {
                 let folder = self.settings.absolute(folder);
                 refuse_link(&folder)?;
-                let content = LayoutContent { images, form: LayoutForm::Oci, packing };
-                image::write_layout(&folder, &content, &mut layer)
+                image::write_layout(&folder, content, &mut layer)
             }
             SaveTarget::Archive(output, form) => output.fill(&self.settings, |output| {
-                let content = LayoutContent { images, form, packing };
+                let content = LayoutContent { form, ..*content };
                 image::write_layout_archive(output, &content, &mut layer)
             }),
         };
@@ -149,12 +139,6 @@ impl SaveTarget<'_> {
             }
             Self::Archive(TarOutput::Stream(_), _) => "stdout".to_owned(),
         }
-    }
-}
-
-impl Content<'_> {
-    fn as_layout(&self) -> LayoutImage<'_> {
-        LayoutImage { names: &self.names, manifest: &self.manifest, config: &self.config }
     }
 }
 
@@ -217,64 +201,6 @@ fn refuse_link(folder: &Path) -> Result<()> {
         .hint("give the name of a new directory"));
     }
     Ok(())
-}
-
-/// Adds the images that `text` means.
-fn select(store: &Store, text: &str, selected: &mut Vec<Selected>) -> Result<()> {
-    let name = text.parse::<ImageRef>().ok();
-    if let Some(repository) = name.as_ref().filter(|name| is_bare(name)) {
-        let mut found = false;
-        for record in store.images()? {
-            let of_repository =
-                |known: &&ImageRef| known.full_repository() == repository.full_repository();
-            for name in record.names.iter().filter(of_repository) {
-                add(&record, Some(name), selected);
-                found = true;
-            }
-        }
-        if found {
-            return Ok(());
-        }
-    }
-    let record = store.resolve(text)?;
-    // `sha256:0123` is a name, too, but not of this image.
-    let is_it = |known: &&ImageRef| name.as_ref().is_some_and(|name| name == *known);
-    add(&record, record.names.iter().find(is_it), selected);
-    Ok(())
-}
-
-/// Adds an image, and its name, once. A digest is no name of an archive: docker
-/// saves such an image without one.
-fn add(record: &ImageRecord, name: Option<&ImageRef>, selected: &mut Vec<Selected>) {
-    let index = selected.iter().position(|known| known.record.id == record.id);
-    let index = index.unwrap_or_else(|| {
-        selected.push(Selected { record: record.clone(), names: Vec::new() });
-        selected.len() - 1
-    });
-    let names = &mut selected[index].names;
-    let is_new = |name: &&ImageRef| name.tag().is_some() && !names.contains(name);
-    names.extend(name.filter(is_new).cloned());
-}
-
-fn is_bare(name: &ImageRef) -> bool {
-    name.tag().is_none() && name.digest().is_none()
-}
-
-/// What each image is called in the layout.
-fn layout_names(selected: &[Selected]) -> Vec<Vec<LayoutName<'_>>> {
-    let names = || selected.iter().flat_map(|image| &image.names);
-    let mut tags: Vec<&str> = names().filter_map(ImageRef::tag).collect();
-    tags.sort_unstable();
-    tags.dedup();
-    let unique = tags.len() == names().count();
-    let named = |name| {
-        let reference = match ImageRef::tag(name) {
-            Some(tag) if unique => tag.to_owned(),
-            _ => name.to_string(),
-        };
-        LayoutName { name, reference }
-    };
-    selected.iter().map(|image| image.names.iter().map(named).collect()).collect()
 }
 
 /// The layer `chain` as the image floor finds it.
