@@ -140,7 +140,7 @@ impl Directive {
             _ => return None,
         };
         let least = self.precision.unwrap_or(0);
-        Some(self.signed(number < 0, &format!("{digits:0>least$}")))
+        Some(self.signed(number < 0, &filled(&digits, least)))
     }
 
     fn float(&self, verb: char, number: f64) -> String {
@@ -164,7 +164,7 @@ impl Directive {
         };
         let zeros = self.flag('0') && !self.flag('-');
         let least = if zeros { self.width.unwrap_or(0).saturating_sub(sign.len()) } else { 0 };
-        format!("{sign}{digits:0>least$}")
+        format!("{sign}{}", filled(digits, least))
     }
 
     fn pad(&self, text: &str, out: &mut String) {
@@ -177,6 +177,14 @@ impl Directive {
         out.extend(std::iter::repeat_n(if self.flag('0') { '0' } else { ' ' }, missing));
         out.push_str(text);
     }
+}
+
+/// `digits` with zeros before them, at `least` so many. The width of a format
+/// string of Rust's is sixteen bits.
+fn filled(digits: &str, least: usize) -> String {
+    let mut text = "0".repeat(least.saturating_sub(digits.len()));
+    text.push_str(digits);
+    text
 }
 
 /// A width or precision at `at`: digits, or `*` for the next argument.

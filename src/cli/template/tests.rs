@@ -252,6 +252,8 @@ fn printf_pads_signs_and_cuts_as_go() {
         (r#"{{printf "%q|%q|%c|%c" 97 1 -7 233}}"#, "'a'|'\\x01'|\u{fffd}|é"),
         (r#"{{printf "%3v" .Mix}}"#, "map[  k:[  1   x <nil>]   m:map[  q:true]]"),
         (r#"{{printf "%1000001d|" 1}}"#, "1|"),
+        (r#"{{printf "%0100000d" 1 | len}}|{{printf "%.70000d" 1 | len}}"#, "100000|70000"),
+        (r#"{{printf "%0100000.1f" 1.5 | len}}"#, "100000"),
     ]);
 }
 
