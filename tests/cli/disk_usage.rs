@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 
 use super::imported::short;
+use crate::harness::process::eventually;
 use crate::harness::{Room, for_everyone};
 
 /// Imports a tree of one file of `bytes` bytes.
@@ -81,7 +82,7 @@ Build Cache     0         0         0B        0B
         };
         write("ended", &["-v", "data:/data"], "printf 1234567 >/seven; printf 123 >/data/three");
         write("runs", &["-d", "-v", "/own"], "printf 12345 >/five; echo ok; sleep 1000");
-        crate::harness::process::eventually("it has written", || {
+        eventually("it has written", || {
             room.envbox(&["logs", "runs"]).stdout() == "ok\n"
         });
         room.envbox(&["volume", "create", "free"]).succeeds();
@@ -115,8 +116,11 @@ Build Cache     0         0         0B        0B
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "ready\n");
-        let rows = df(room, "{{.TotalCount}} {{.Active}} {{.Reclaimable}}");
-        assert_eq!(rows[..2], ["1 1 0B (0%)", "1 1 0B"]);
+        // Its program may be faster than its monitor.
+        eventually("it is listed", || {
+            let rows = df(room, "{{.TotalCount}} {{.Active}} {{.Reclaimable}}");
+            rows[..2] == ["1 1 0B (0%)", "1 1 0B"]
+        });
         drop(child.stdin.take());
         assert!(child.wait().unwrap().success());
         let rows = df(room, "{{.TotalCount}} {{.Active}}");

@@ -17,7 +17,10 @@ for_everyone! {
             fill() { head -c 9m /dev/zero >$ENVBOX_ROOT/full 2>/dev/null; }
             \"$@\" import rootfs base >/dev/null
             \"$@\" create --name kept base echo kept >/dev/null
-            \"$@\" run --name job base sh -c 'head -c 9m /dev/zero >/big'; say job $?
+            # It fills the disk once its start is written down.
+            runs() { \"$@\" ps --format '{{.Names}}' | grep -q job; }
+            (until runs \"$@\"; do sleep 0.05; done; echo) |
+                \"$@\" run -i --name job base sh -c 'read line; head -c 9m /dev/zero >/big'; say job $?
             fill
             \"$@\" run base true; say run $?
             \"$@\" create base true; say create $?
