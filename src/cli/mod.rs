@@ -8,6 +8,7 @@ mod environment;
 mod exit;
 mod interrupt;
 pub mod output;
+mod pipe;
 mod progress;
 mod prompt;
 pub mod template;

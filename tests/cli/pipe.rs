@@ -54,6 +54,16 @@ for_everyone! {
         pipeline(room, "$SHELL_IN -c 'trap \"\" PIPE; yes; exit 3' | head -c 1 >/dev/null").exits(3);
     }
 
+    fn a_reader_that_ends_ends_whoever_writes_a_tar(room) {
+        room.envbox(&["import", room.rootfs().to_str().unwrap(), "base"]).succeeds();
+        let words = ["create", "--name", "box", "-v", "data:/bin", "base", "sh"];
+        room.envbox(&words).succeeds();
+        for verb in ["export base", "export box", "volume export data", "cp box:/ -"] {
+            let line = format!("{} {verb} | head -c 1 >/dev/null", env!("CARGO_BIN_EXE_envbox"));
+            pipeline(room, &line).exits(141).quietly();
+        }
+    }
+
     fn a_writer_that_ends_early_is_not_waited_for(room) {
         pipeline(room, "yes 2>/dev/null | $SHELL_IN -- head -c 1; exit ${PIPESTATUS[1]}").succeeds();
     }

@@ -1,20 +1,18 @@
 //! `envbox cp`.
 
-use std::io::IsTerminal;
+use std::io;
 
 use crate::cli::args::copy::Copy;
 use crate::cli::exit;
 use crate::cli::output::human_size;
+use crate::cli::pipe::Pipe;
 use crate::engine::{CopyEnd, CopyRequest, Engine};
 use crate::error::{Error, Result};
 
+use super::export::tell;
+
 /// Copies, says how much unless that is not wanted, and what was lost.
 pub(in crate::cli) fn run(engine: &Engine, copy: Copy) -> Result<i32> {
-    let mut stdout = std::io::stdout();
-    if copy.to == CopyEnd::Stream && stdout.is_terminal() {
-        return Err(Error::invalid("a tar is not written to a terminal")
-            .hint("give a path, or redirect standard output"));
-    }
     let to = shown(&copy.to);
     let request = CopyRequest {
         from: copy.from,
@@ -22,11 +20,17 @@ pub(in crate::cli) fn run(engine: &Engine, copy: Copy) -> Result<i32> {
         archive: copy.archive,
         follow: copy.follow_link,
     };
-    let copied = engine.copy(&request, &mut stdout)?;
-    for line in copied.report.lines() {
-        exit::note(&line, None);
-    }
-    if let Some(to) = to.filter(|_| !copy.quiet) {
+    let Some(to) = to else {
+        let mut pipe = Pipe::open(|| {
+            Error::invalid("a tar is not written to a terminal")
+                .hint("give a path, or redirect standard output")
+        })?;
+        let copied = engine.copy(&request, &mut pipe);
+        return Ok(pipe.ended(copied)?.status(|copied| tell(&copied.report)));
+    };
+    let copied = engine.copy(&request, &mut io::sink())?;
+    tell(&copied.report);
+    if !copy.quiet {
         exit::say(&format!("Successfully copied {} to {to}", human_size(copied.content_size)));
     }
     Ok(0)

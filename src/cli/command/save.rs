@@ -1,21 +1,15 @@
 //! `envbox save`, `envbox image save`.
 
 use std::cell::OnceCell;
-use std::io::{self, IsTerminal, Write};
-use std::os::fd::AsFd;
 use std::path::Path;
 
 use crate::cli::args::save::{Save, SaveFormat};
 use crate::cli::interrupt::Interrupt;
+use crate::cli::pipe::Pipe;
 use crate::cli::progress::{self, Progress};
 use crate::engine::{Engine, ImportStart, SaveRequest, SaveTarget, TarOutput};
 use crate::error::{Error, Result};
-use crate::fs::File;
 use crate::image::LayoutForm;
-
-/// The status of a program whose reader has gone: 128 and SIGPIPE. docker ends
-/// by that signal, without a word.
-const READER_GONE: i32 = 128 + nix::libc::SIGPIPE;
 
 /// Saves, in silence but for the progress.
 pub(in crate::cli) fn run(engine: &Engine, save: &Save) -> Result<i32> {
@@ -50,19 +44,13 @@ fn to_stdout(engine: &Engine, save: &Save) -> Result<i32> {
         return Err(Error::invalid("a directory is not written to standard output")
             .hint("give its name with -o"));
     };
-    let stdout = io::stdout();
-    if stdout.is_terminal() {
-        return Err(Error::invalid("cowardly refusing to save to a terminal")
-            .hint("use the -o flag or redirect"));
-    }
-    let file = stdout.as_fd().try_clone_to_owned();
-    let file = file.map_err(|error| Error::io_named("cannot write to stdout", error))?;
-    let mut pipe = Pipe { file: file.into(), is_closed: false };
+    let mut pipe = Pipe::open(|| {
+        Error::invalid("cowardly refusing to save to a terminal")
+            .hint("use the -o flag or redirect")
+    })?;
     let target = SaveTarget::Archive(TarOutput::Stream(&mut pipe), form);
-    match perform(engine, save, (target, &|| false), || ()) {
-        Err(_) if pipe.is_closed => Ok(READER_GONE),
-        saved => saved.map(|()| 0),
-    }
+    let saved = perform(engine, save, (target, &|| false), || ());
+    Ok(pipe.ended(saved)?.status(|()| ()))
 }
 
 /// Of an archive; none for a directory.
@@ -89,25 +77,4 @@ fn perform(
         began();
         line = is_shown.then(|| Progress::start(counters, total));
     })
-}
-
-/// Standard output without a buffer, which remembers that nobody reads it any
-/// more.
-struct Pipe {
-    file: File,
-    is_closed: bool,
-}
-
-impl Write for Pipe {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes);
-        if let Err(error) = &written {
-            self.is_closed |= error.kind() == io::ErrorKind::BrokenPipe;
-        }
-        written
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

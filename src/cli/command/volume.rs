@@ -11,9 +11,8 @@ use crate::cli::template::{Columns, Format, InspectFormat};
 use crate::engine::{Engine, PruneScope, PrunedVolumes, VolumeDetails, VolumeRequest};
 use crate::error::{Error, Kind, Result};
 use crate::id::VolumeName;
-use crate::image::Report;
 
-use super::export::tar_output;
+use super::export::{tell, write_tar};
 use super::prune::{confirm, section, total};
 
 const DRIVER: &str = "local";
@@ -36,11 +35,9 @@ pub(in crate::cli) fn run(engine: &Engine, verb: VolumeVerb) -> Result<i32> {
         }
         VolumeVerb::Rm(arguments) => remove(engine, &arguments),
         VolumeVerb::Prune(arguments) => prune(engine, &arguments),
-        VolumeVerb::Export(arguments) => {
-            let mut stdout = std::io::stdout();
-            let output = tar_output(arguments.output.as_deref(), &mut stdout)?;
-            engine.export_volume(&arguments.volume, output).map(|report| tell(&report))
-        }
+        VolumeVerb::Export(arguments) => write_tar(arguments.output.as_deref(), |output| {
+            engine.export_volume(&arguments.volume, output)
+        }),
         VolumeVerb::Import(arguments) => import(engine, &arguments.volume),
     }
 }
@@ -50,15 +47,8 @@ fn import(engine: &Engine, volume: &VolumeName) -> Result<i32> {
         return Err(Error::invalid("stdin is a terminal, not an archive")
             .hint(format!("pipe one in: envbox volume import {volume} <FILE")));
     }
-    engine.import_volume(volume, Box::new(std::io::stdin())).map(|report| tell(&report))
-}
-
-/// Names what was not kept, a note a topic.
-fn tell(report: &Report) -> i32 {
-    for line in report.lines() {
-        exit::note(&line, None);
-    }
-    0
+    tell(&engine.import_volume(volume, Box::new(std::io::stdin()))?);
+    Ok(0)
 }
 
 fn create(engine: &Engine, create: VolumeCreate) -> Result<i32> {
