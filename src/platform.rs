@@ -47,6 +47,12 @@ impl Platform {
             && variants.is_none_or(|(own, wanted)| own == wanted)
     }
 
+    /// True if it is written with letters, digits, `_`, `.` and `-` alone.
+    pub fn is_plain(&self) -> bool {
+        let variant = self.variant.as_deref().into_iter();
+        [self.os.as_str(), &self.architecture].into_iter().chain(variant).all(is_word)
+    }
+
     /// True if the host's kernel runs programs of this platform by itself:
     /// its own architecture, and i386 on x86-64.
     pub fn is_native_on(&self, host: &Platform) -> bool {
@@ -56,7 +62,8 @@ impl Platform {
     }
 }
 
-/// Which of `platforms` is the one: that which is wanted, else the host's, else
+/// Which of `platforms` is the one: that which is wanted, to the variant if there
+/// is one, else the host's, else
 /// one that the host's kernel runs as well. One alone is taken if none is
 /// wanted.
 pub fn choose(platforms: &[Option<Platform>], wanted: Option<&Platform>) -> Option<usize> {
@@ -65,11 +72,17 @@ pub fn choose(platforms: &[Option<Platform>], wanted: Option<&Platform>) -> Opti
         platforms.iter().position(|platform| platform.as_ref().is_some_and(is_it))
     };
     match wanted {
-        Some(wanted) => find(&|platform| platform.satisfies(wanted)),
+        Some(wanted) => find(&|platform| platform == wanted)
+            .or_else(|| find(&|platform| platform.satisfies(wanted))),
         None => find(&|platform| platform.satisfies(&host))
             .or_else(|| find(&|platform| platform.is_native_on(&host)))
             .or((platforms.len() == 1).then_some(0)),
     }
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
 }
 
 impl fmt::Display for Platform {
@@ -93,13 +106,9 @@ impl FromStr for Platform {
             Error::invalid(format!("invalid platform {text:?}"))
                 .hint("write os/architecture, as in linux/amd64 or linux/386")
         };
-        let word = |part: &str| {
-            !part.is_empty()
-                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
-        };
         let lower = text.to_ascii_lowercase();
         let parts: Vec<&str> = lower.split('/').collect();
-        if !parts.iter().all(|part| word(part)) {
+        if !parts.iter().all(|part| is_word(part)) {
             return Err(bad());
         }
         let (os, architecture, variant) = match parts[..] {

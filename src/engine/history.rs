@@ -34,7 +34,7 @@ impl Engine {
     /// the platform; `Invalid` for a malformed config.
     pub fn history(&self, name: &str, wanted: Option<&Platform>) -> Result<Vec<HistoryStep>> {
         let store = self.store_with("image", name)?;
-        let record = platforms::resolve(store, name, wanted)?;
+        let record = platforms::resolve(store, name, wanted)?.image;
         let config: ImageConfig =
             serde_json::from_slice(&store.image_config(&record)?).map_err(|error| {
                 Error::invalid(format!("the config of image {} is malformed", record.id))

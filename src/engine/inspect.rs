@@ -125,7 +125,7 @@ impl Engine {
     /// As [`Engine::inspect`]; `Mismatch` if there is none for the platform.
     pub fn inspect_image(&self, name: &str, wanted: Option<&Platform>) -> Result<Inspected> {
         let store = self.store_with("image", name)?;
-        let record = platforms::resolve(store, name, wanted)?;
+        let record = platforms::resolve(store, name, wanted)?.image;
         Ok(Inspected::Image(Box::new(ImageDetails {
             config: store.image_config(&record)?,
             mount: store.view(record.chain())?,

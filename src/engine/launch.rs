@@ -18,7 +18,7 @@ use crate::platform::Platform;
 use crate::runtime::plan::{Environment, Plan};
 use crate::runtime::spec::PidNamespace;
 use crate::runtime::{plan, source};
-use crate::store::{ImageRecord, VolumeHolder};
+use crate::store::{ImageRecord, Resolved, VolumeHolder};
 
 use super::Engine;
 use super::bundle::{self, Surroundings};
@@ -52,7 +52,8 @@ pub(super) struct Prepared {
 impl Engine {
     /// An image by any of its names, with its config.
     pub(super) fn image(&self, name: &str) -> Result<(ImageRecord, ImageConfig)> {
-        self.image_for(name, None)
+        let (found, config) = self.image_for(name, None)?;
+        Ok((found.image, config))
     }
 
     /// As [`Engine::image`]; of several platforms' the one for `wanted`, if there
@@ -61,15 +62,15 @@ impl Engine {
         &self,
         name: &str,
         wanted: Option<&Platform>,
-    ) -> Result<(ImageRecord, ImageConfig)> {
+    ) -> Result<(Resolved, ImageConfig)> {
         let store = self.store_with("image", name)?;
-        let record = store.resolve_for(name, wanted)?;
-        let bytes = store.image_config(&record)?;
+        let found = store.resolve_for(name, wanted)?;
+        let bytes = store.image_config(&found.image)?;
         let config = serde_json::from_slice(&bytes).map_err(|error| {
             Error::invalid(format!("the config of image {name} is not an image config"))
                 .because(error)
         })?;
-        Ok((record, config))
+        Ok((found, config))
     }
 
     /// Runs `request` to its end with this process as its client.

@@ -5,7 +5,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
 use crate::platform::Platform;
 use crate::reference::ImageRef;
-use crate::store::{ImageRecord, Store};
+use crate::store::{ImageRecord, IndexedImage, Resolved, Store};
 
 use super::{Engine, ImageFilter};
 
@@ -17,7 +17,7 @@ pub struct NamedImages {
     /// The image, or the index of all.
     pub id: Digest,
     /// One, or one for each platform.
-    pub images: Vec<ImageRecord>,
+    pub images: Vec<IndexedImage>,
 }
 
 impl Engine {
@@ -32,13 +32,24 @@ impl Engine {
         let mut named = nameless(store, &images)?;
         for image in &images {
             for name in &image.names {
-                let index = store.index(&name.to_string())?;
-                let (id, images) = match index {
-                    Some(index) => (index.digest, index.images),
-                    None => (image.id.0, vec![image.clone()]),
+                let (id, images) = match store.resolve_for(&name.to_string(), None) {
+                    Ok(Resolved { index: Some(index), .. }) => (index.digest, index.images),
+                    Ok(_) => (image.id.0, vec![alone(image)]),
+                    // It has gone since the list was made.
+                    Err(error) if error.kind() == Kind::NotFound => continue,
+                    Err(error) => return Err(error),
                 };
                 named.push(NamedImages { name: Some(name.clone()), id, images });
             }
+        }
+        for named in &mut named {
+            let mut seen = Vec::new();
+            named.images.retain(|one| {
+                let key = (one.record.id, one.platform.clone());
+                let is_new = !seen.contains(&key);
+                seen.push(key);
+                is_new
+            });
         }
         Ok(named)
     }
@@ -46,49 +57,58 @@ impl Engine {
 
 /// Those of `images` to which no name leads, together where they are an index.
 fn nameless(store: &Store, images: &[ImageRecord]) -> Result<Vec<NamedImages>> {
-    let mut alone: Vec<&ImageRecord> = images.iter().filter(|image| image.is_dangling()).collect();
+    let mut left: Vec<&ImageRecord> = images.iter().filter(|image| image.is_dangling()).collect();
     let mut found = Vec::new();
-    for digest in store.indexes()? {
-        let Some(index) = store.index(&digest.to_string())? else { continue };
-        let count = alone.len();
-        alone.retain(|image| index.images.iter().all(|member| member.id != image.id));
-        if alone.len() < count {
-            found.push(NamedImages { name: None, id: digest, images: index.images });
+    if !left.is_empty() {
+        for index in store.indexes()? {
+            let count = left.len();
+            left.retain(|image| index.images.iter().all(|member| member.record.id != image.id));
+            if left.len() < count {
+                found.push(NamedImages { name: None, id: index.digest, images: index.images });
+            }
         }
     }
     let single = |image: &ImageRecord| NamedImages {
         name: None,
         id: image.id.0,
-        images: vec![image.clone()],
+        images: vec![alone(image)],
     };
-    found.extend(alone.into_iter().map(single));
+    found.extend(left.into_iter().map(single));
     Ok(found)
 }
 
-/// The image that `text` means, which is for `wanted` where that is given.
-///
-/// # Errors
-/// Those of [`Store::resolve`]; `Mismatch` if there is none for the platform.
-pub(super) fn resolve(store: &Store, text: &str, wanted: Option<&Platform>) -> Result<ImageRecord> {
-    let image = store.resolve_for(text, wanted)?;
-    match wanted {
-        Some(wanted) if !image.platform.satisfies(wanted) => {
-            Err(Error::new(Kind::Mismatch, format!("{text} is not for {wanted}"))
-                .hint(format!("it is for {}", all(store, text, &image)?)))
-        }
-        _ => Ok(image),
+/// An image of no index.
+pub(super) fn alone(record: &ImageRecord) -> IndexedImage {
+    IndexedImage {
+        platform: record.platform.clone(),
+        manifest: record.manifest,
+        record: record.clone(),
     }
 }
 
-/// What the images of `text`, which means `image`, are for, in words.
+/// What `text` means, which is for `wanted` where that is given.
 ///
 /// # Errors
-/// Those of [`Store::index`].
-pub(super) fn all(store: &Store, text: &str, image: &ImageRecord) -> Result<String> {
-    let images = store.index(text)?.map_or_else(|| vec![image.clone()], |index| index.images);
-    let mut platforms: Vec<String> =
-        images.iter().map(|image| image.platform.to_string()).collect();
+/// Those of [`Store::resolve_for`]; `Mismatch` if there is none for the platform.
+pub(super) fn resolve(store: &Store, text: &str, wanted: Option<&Platform>) -> Result<Resolved> {
+    let found = store.resolve_for(text, wanted)?;
+    match wanted {
+        Some(wanted) if !found.platform.satisfies(wanted) => {
+            Err(Error::new(Kind::Mismatch, format!("{text} is not for {wanted}"))
+                .hint(format!("it is for {}", all(&found))))
+        }
+        _ => Ok(found),
+    }
+}
+
+/// What the images are for, in words.
+pub(super) fn all(found: &Resolved) -> String {
+    let images = found.index.iter().flat_map(|index| &index.images);
+    let mut platforms: Vec<String> = images.map(|one| one.platform.to_string()).collect();
+    if platforms.is_empty() {
+        platforms.push(found.platform.to_string());
+    }
     platforms.sort();
     platforms.dedup();
-    Ok(platforms.join(", "))
+    platforms.join(", ")
 }

@@ -7,7 +7,7 @@ use crate::id::ContainerName;
 use crate::oci::ExecParameters;
 use crate::platform::Platform;
 use crate::runtime::spec::NetworkNamespace;
-use crate::store::ImageRecord;
+use crate::store::Resolved;
 
 use super::environment::Variables;
 use super::launch::check_platform;
@@ -63,10 +63,10 @@ impl Engine {
     /// # Errors
     /// `NotFound` if there is no such image; what makes no sense.
     pub(super) fn container_of(&self, request: &RunRequest) -> Result<ContainerRequest> {
-        let (image, config) = self.image_for(&request.image, request.platform.as_ref())?;
+        let (found, config) = self.image_for(&request.image, request.platform.as_ref())?;
         let config = config.config;
         let wanted = (request.image.as_str(), request.platform.as_ref());
-        self.compare_platforms(wanted, &image)?;
+        self.compare_platforms(wanted, &found)?;
         self.host()?;
         let inherited = self.inherited_mounts(&request.lifecycle.volumes_from)?;
         self.run_container(request, &config, inherited)
@@ -77,9 +77,9 @@ impl Engine {
     pub(super) fn compare_platforms(
         &self,
         (image, wanted): (&str, Option<&Platform>),
-        record: &ImageRecord,
+        found: &Resolved,
     ) -> Result<()> {
-        let (host, own) = (Platform::host(), &record.platform);
+        let (host, own) = (Platform::host(), &found.platform);
         match wanted {
             Some(wanted) if own.satisfies(wanted) => Ok(()),
             Some(wanted) => Err(Error::new(
@@ -89,7 +89,7 @@ impl Engine {
                      match the specified platform ({wanted})"
                 ),
             )
-            .hint(format!("it is for {}", platforms::all(self.store()?, image, record)?))),
+            .hint(format!("it is for {}", platforms::all(found)))),
             None if own.is_native_on(&host) || check_platform(Some(own)).is_err() => Ok(()),
             None => {
                 self.notify(

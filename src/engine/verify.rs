@@ -11,7 +11,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::image::{self, Counters, ExpectedLayer, LayerLimits, LoadOptions, VerifyOptions};
 use crate::oci::{ImageConfig, Manifest};
 use crate::runtime::idmap::UserNamespace;
-use crate::store::{ImageRecord, LayerRecord, Store};
+use crate::store::{ImageIndex, ImageRecord, LayerRecord, Resolved, Store};
 
 use super::import::ImportStart;
 use super::{Engine, driver, save};
@@ -84,7 +84,7 @@ impl Engine {
         };
         let images = asked.into_iter().filter_map(|asked| layers.asked(asked, scope));
         let mut verified: Vec<VerifiedImage> = images.collect();
-        verified.extend(indexes.into_iter().filter_map(|digest| damaged_index(store, digest)));
+        verified.extend(indexes.iter().filter_map(|index| damaged_index(store, index)));
         store.let_go(held)?;
         store.close_database();
         Ok(verified)
@@ -92,23 +92,23 @@ impl Engine {
 }
 
 /// The images, and the indexes that they are of.
-fn asked(store: &Store, scope: VerifyScope<'_>) -> Result<(Vec<Asked>, Vec<Digest>)> {
+fn asked(store: &Store, scope: VerifyScope<'_>) -> Result<(Vec<Asked>, Vec<ImageIndex>)> {
     let VerifyScope::Named(images) = scope else {
         let all = store.images()?.into_iter().map(named).collect();
         return Ok((all, store.indexes()?));
     };
     let (mut asked, mut indexes) = (Vec::new(), Vec::new());
     for name in images {
-        match store.index(name) {
-            Ok(Some(index)) => {
-                indexes.push(index.digest);
-                asked.extend(index.images.into_iter().map(|record| Asked {
-                    name: format!("{name} ({})", record.platform),
-                    record: Ok(record),
+        match store.resolve_for(name, None) {
+            Ok(Resolved { index: Some(index), .. }) => {
+                asked.extend(index.images.iter().map(|one| Asked {
+                    name: format!("{name} ({})", one.platform),
+                    record: Ok(one.record.clone()),
                 }));
+                indexes.push(index);
             }
             found => {
-                let record = found.and_then(|_| store.resolve(name));
+                let record = found.map(|found| found.image);
                 asked.push(Asked { name: name.clone(), record });
             }
         }
@@ -125,16 +125,16 @@ fn named(record: ImageRecord) -> Asked {
     Asked { name, record: Ok(record) }
 }
 
-/// What is wrong with the bytes of an index, if anything is.
-fn damaged_index(store: &Store, digest: Digest) -> Option<VerifiedImage> {
-    let name = format!("index {digest}");
-    let problem = match store.blob(digest) {
-        Ok(_) => return None,
-        // It was removed meanwhile.
-        Err(_) if store.indexes().is_ok_and(|known| !known.contains(&digest)) => return None,
-        Err(error) => error.context(name.clone()),
-    };
-    Some(VerifiedImage { name, problems: vec![problem.hint(REMEDY)] })
+/// What is wrong with the documents that an index has of its own, if anything is.
+fn damaged_index(store: &Store, index: &ImageIndex) -> Option<VerifiedImage> {
+    let name = format!("index {}", index.digest);
+    let blobs = index.images.iter().map(|one| one.manifest).chain([index.digest]);
+    let problem = blobs.filter_map(|digest| store.blob(digest).err()).next()?;
+    // It may have been removed meanwhile.
+    if store.indexes().is_ok_and(|known| known.iter().all(|one| one.digest != index.digest)) {
+        return None;
+    }
+    Some(VerifiedImage { problems: vec![problem.context(name.clone()).hint(REMEDY)], name })
 }
 
 /// Of the tars of all layers, each once, in bytes.

@@ -2,7 +2,7 @@
 //! they are verified again on the way out.
 
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::digest::{Digest, Hasher, VerifyingReader};
 use crate::error::{Context, Error, Result};
@@ -21,7 +21,8 @@ impl Store {
     /// `Mismatch` if the digest is another; those of `reader` and the disk.
     pub fn put_blob(&self, expected: Digest, reader: impl Read) -> Result<()> {
         let workspace = self.begin(&[])?;
-        place(&workspace, expected, reader, &self.path_of(&Item::Blob(expected)))?;
+        stage(&workspace, expected, reader)?;
+        place(&workspace, expected, &self.path_of(&Item::Blob(expected)))?;
         workspace.remove()
     }
 
@@ -68,15 +69,13 @@ impl Store {
     }
 }
 
-/// Puts what `reader` yields at `target` once it is whole, verified and on
-/// the disk. Equal content that is there already is replaced by itself.
-pub(super) fn place(
-    workspace: &Workspace,
-    expected: Digest,
-    mut reader: impl Read,
-    target: &Path,
-) -> Result<()> {
-    let path = workspace.path().join(expected.encoded());
+/// Writes what `reader` yields into `workspace`, verified and on the disk; not
+/// twice.
+pub(super) fn stage(workspace: &Workspace, expected: Digest, mut reader: impl Read) -> Result<()> {
+    let path = staged(workspace, expected);
+    if fs::metadata(&path)?.is_some() {
+        return Ok(());
+    }
     let mut file = fs::create_new(&path)?;
     let mut hasher = Hasher::new();
     let mut buffer = vec![0; CHUNK];
@@ -98,6 +97,15 @@ pub(super) fn place(
             "content is {found} ({size} bytes), expected {expected}"
         )));
     }
-    file.sync_all().map_err(|error| Error::io("write", &path, error))?;
-    fs::rename(&path, target)
+    file.sync_all().map_err(|error| Error::io("write", &path, error))
+}
+
+/// Puts what was staged at `target`. Equal content that is there already is
+/// replaced by itself.
+pub(super) fn place(workspace: &Workspace, digest: Digest, target: &Path) -> Result<()> {
+    fs::rename(&staged(workspace, digest), target)
+}
+
+fn staged(workspace: &Workspace, digest: Digest) -> PathBuf {
+    workspace.path().join(digest.encoded())
 }

@@ -99,7 +99,8 @@ impl Store {
             let queries = [
                 "SELECT 'blobs/sha256/' || id FROM images UNION
                  SELECT 'blobs/sha256/' || manifest FROM images UNION
-                 SELECT 'blobs/sha256/' || image_index FROM index_images",
+                 SELECT 'blobs/sha256/' || image_index FROM index_images UNION
+                 SELECT 'blobs/sha256/' || manifest FROM index_images",
                 "SELECT 'containers/' || id FROM containers",
                 "SELECT 'volumes/' || name || '/data' FROM volumes",
             ];

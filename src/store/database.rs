@@ -169,7 +169,8 @@ impl Database {
         })
     }
 
-    /// Runs `work`, which only reads; `doing` completes "cannot ... PATH".
+    /// Runs `work`, which only reads, all of it from one state of the database;
+    /// `doing` completes "cannot ... PATH".
     ///
     /// # Errors
     /// Those of `work`; SQLite's with `doing` and the path.
@@ -178,7 +179,13 @@ impl Database {
         doing: &str,
         work: impl FnOnce(&Connection) -> Result<T, Failure>,
     ) -> Result<T> {
-        work(&self.connection).map_err(|failure| self.explain(doing, failure))
+        let run = || {
+            let transaction = self.connection.unchecked_transaction()?;
+            let value = work(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        };
+        run().map_err(|failure| self.explain(doing, failure))
     }
 
     /// Runs `work` in one transaction that holds the write lock from its
@@ -386,8 +393,7 @@ mod tests {
         let reader = Database::open(&path, false).unwrap();
         reader
             .read("read", |connection| {
-                let old = connection.unchecked_transaction()?;
-                let count = || old.query_row("SELECT count(*) FROM a", [], |row| row.get(0));
+                let count = || connection.query_row("SELECT count(*) FROM a", [], |row| row.get(0));
                 let before: i64 = count()?;
                 for _ in 0..10 {
                     write(&Database::open(&path, false).unwrap());

@@ -95,8 +95,8 @@ pub struct PutImage {
     pub id: ImageId,
     /// False if the store had it.
     pub is_new: bool,
-    /// The other image that had the name before.
-    pub previous: Option<ImageId>,
+    /// What had the name before, if it was another: an image, or an index.
+    pub previous: Option<Digest>,
 }
 
 /// One row an image; names and layers as lines of one column each, in any
@@ -108,8 +108,8 @@ const QUERY: &str = "SELECT id, manifest, created_s, created_ns, imported_s, imp
         FROM names WHERE image = id),
     (SELECT group_concat(position || ' ' || chain, char(10)) FROM image_layers WHERE image = id),
     (SELECT group_concat(repository || iif(instr(tag, ':'), '@', ':') || tag, char(10))
-        FROM index_images JOIN names USING (image_index)
-        WHERE index_images.image = id AND names.image != id)
+        FROM names WHERE image != id
+        AND image_index IN (SELECT image_index FROM index_images WHERE image = images.id))
     FROM images";
 
 impl Store {
@@ -139,7 +139,7 @@ impl Store {
     }
 
     fn put_told(&self, new: &NewImage<'_>, events: &[Event]) -> Result<PutImage> {
-        self.put_within(&blobs(new), |transaction, workspace| {
+        self.put_within(&[new.config, new.manifest], |transaction, workspace| {
             let mut done = put(self, (transaction, workspace), new)?;
             events.iter().try_for_each(|event| event::record(transaction, event))?;
             if let Some(name) = new.name {
@@ -149,14 +149,17 @@ impl Store {
         })
     }
 
-    /// Runs `work`, which puts `items` in place and records them.
+    /// Runs `work`, which puts `blobs` in place and records them.
     pub(super) fn put_within<T>(
         &self,
-        items: &[Item],
+        blobs: &[&[u8]],
         work: impl FnOnce(&Transaction<'_>, &Workspace) -> Result<T, Failure>,
     ) -> Result<T> {
-        let workspace = self.begin(items)?;
-        let result = self.write("write an image to", |transaction| work(transaction, &workspace));
+        let items: Vec<Item> = blobs.iter().map(|bytes| Item::Blob(Digest::of(bytes))).collect();
+        let workspace = self.begin(&items)?;
+        let result = self.stage_bytes(&workspace, blobs).and_then(|()| {
+            self.write("write an image to", |transaction| work(transaction, &workspace))
+        });
         match result {
             Ok(put) => workspace.remove().map(|()| put),
             // Blobs without a row are taken back; the first error is the one
@@ -174,8 +177,23 @@ impl Store {
         let path = self.path_of(&Item::Blob(digest));
         match fs::metadata(&path)? {
             Some(metadata) if metadata.size == bytes.len() as u64 => Ok(()),
-            _ => blob::place(workspace, digest, Cursor::new(bytes), &path),
+            _ => {
+                blob::stage(workspace, digest, Cursor::new(bytes))?;
+                blob::place(workspace, digest, &path)
+            }
         }
+    }
+
+    /// Writes into `workspace` what [`Store::put_bytes`] is about to put in place,
+    /// so that nobody has to wait for the disk while that happens.
+    pub(super) fn stage_bytes(&self, workspace: &Workspace, blobs: &[&[u8]]) -> Result<()> {
+        for bytes in blobs {
+            let digest = Digest::of(bytes);
+            if fs::metadata(&self.path_of(&Item::Blob(digest)))?.is_none() {
+                blob::stage(workspace, digest, Cursor::new(bytes))?;
+            }
+        }
+        Ok(())
     }
 
     /// All images, the newest import first.
@@ -214,11 +232,6 @@ impl Store {
     pub fn image_manifest(&self, image: &ImageRecord) -> Result<Vec<u8>> {
         self.blob(image.manifest)
     }
-}
-
-/// The blobs of an image.
-pub(super) fn blobs(new: &NewImage<'_>) -> [Item; 2] {
-    [Item::Blob(Digest::of(new.config)), Item::Blob(Digest::of(new.manifest))]
 }
 
 /// Puts the blobs and the record of an image into `store`; not its name.

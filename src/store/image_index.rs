@@ -3,9 +3,10 @@
 //! platform.
 //!
 //! An image of an index is as any other, but that it needs no name: it stays
-//! for as long as a name leads to the index.
+//! for as long as a name leads to the index. Without any name the index is one
+//! for as long as all of its images stay.
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::digest::{Digest, ImageId};
 use crate::error::{Error, Result};
@@ -16,7 +17,6 @@ use super::database::{Failure, integer, parsed};
 use super::event::{self, Event};
 use super::image::{self, ImageRecord, NewImage, PutImage};
 use super::layer::Hex;
-use super::workspace::Item;
 use super::{Store, resolve, tag};
 
 /// An index to be put into the store; the layers of its images are in it already.
@@ -24,19 +24,52 @@ use super::{Store, resolve, tag};
 pub struct NewIndex<'a> {
     /// The index, raw.
     pub bytes: &'a [u8],
-    /// Its images, in its order; their own names are not given.
-    pub images: &'a [NewImage<'a>],
+    /// Its images in its order, each with the platform that it has them for;
+    /// their own names are not given.
+    pub images: &'a [(Platform, NewImage<'a>)],
     /// The name to give it, if any.
     pub name: Option<&'a ImageRef>,
 }
 
-/// An index, and the images of it that are in the store.
+/// An index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageIndex {
     /// Of its bytes.
     pub digest: Digest,
-    /// In its order.
-    pub images: Vec<ImageRecord>,
+    /// In its order; not empty.
+    pub images: Vec<IndexedImage>,
+}
+
+/// An image as an index has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexedImage {
+    /// What it is for, which the config may say less exactly.
+    pub platform: Platform,
+    /// The digest of the manifest by which the index has it.
+    pub manifest: Digest,
+    /// The image.
+    pub record: ImageRecord,
+}
+
+/// What a text means: see [`Store::resolve_for`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// The image.
+    pub image: ImageRecord,
+    /// What it is for.
+    pub platform: Platform,
+    /// The index that was meant, if it was one.
+    pub index: Option<ImageIndex>,
+}
+
+impl ImageIndex {
+    /// Which of the images is for `wanted`; for this host, if none is wanted, or
+    /// else the first.
+    pub fn choose(&self, wanted: Option<&Platform>) -> Option<&IndexedImage> {
+        let platforms: Vec<_> = self.images.iter().map(|one| Some(one.platform.clone())).collect();
+        let chosen = platform::choose(&platforms, wanted);
+        self.images.get(chosen.or(wanted.is_none().then_some(0))?)
+    }
 }
 
 impl Store {
@@ -47,20 +80,21 @@ impl Store {
     /// As [`Store::put_image`]; `Invalid` if there is no image.
     pub fn put_index(&self, new: &NewIndex<'_>) -> Result<PutImage> {
         let digest = Digest::of(new.bytes);
-        let mut items = vec![Item::Blob(digest)];
-        items.extend(new.images.iter().flat_map(|new| image::blobs(new)));
-        self.put_within(&items, |transaction, workspace| {
+        let mut blobs = vec![new.bytes];
+        blobs.extend(new.images.iter().flat_map(|(_, new)| [new.config, new.manifest]));
+        self.put_within(&blobs, |transaction, workspace| {
             let mut put = Vec::new();
-            for new in new.images {
+            for (_, new) in new.images {
                 put.push(image::put(self, (transaction, workspace), new)?);
+                self.put_bytes(workspace, Digest::of(new.manifest), new.manifest)?;
             }
             self.put_bytes(workspace, digest, new.bytes)?;
-            record(transaction, digest, put.iter().map(|put| put.id))?;
-            let ids: Vec<ImageId> = put.iter().map(|put| put.id).collect();
-            let chosen = preferred(transaction, &ids)?;
-            let chosen = put.get(chosen).copied();
+            record(transaction, (digest, new), &put)?;
+            let platforms: Vec<_> =
+                new.images.iter().map(|(platform, _)| Some(platform.clone())).collect();
+            let chosen = put.get(platform::choose(&platforms, None).unwrap_or(0)).copied();
             let mut chosen = chosen.ok_or_else(|| Error::invalid("the index has no image"))?;
-            let action = new.images.first().map_or("load", |image| image.action);
+            let action = new.images.first().map_or("load", |(_, image)| image.action);
             let name = new.name.map(ToString::to_string);
             event::record(transaction, &Event::image(action, &chosen.id, name))?;
             if let Some(name) = new.name {
@@ -70,85 +104,88 @@ impl Store {
         })
     }
 
-    /// The index that `text` means: by a name that leads to it, or its digest or
-    /// the beginning of that; `None` if an image alone is meant.
+    /// The image that `text` means, as [`Store::resolve`]; of an index that for
+    /// `wanted`, if there is one, and the index.
     ///
     /// # Errors
     /// As [`Store::resolve`].
-    pub fn index(&self, text: &str) -> Result<Option<ImageIndex>> {
-        self.read("look for an image in", |connection| {
-            let Some(digest) = resolve::target(connection, text)?.index else { return Ok(None) };
-            Ok(Some(ImageIndex { digest, images: images(connection, digest)? }))
-        })
-    }
-
-    /// As [`Store::resolve`], but of an index the image for `wanted`, if there
-    /// is one.
-    ///
-    /// # Errors
-    /// As [`Store::resolve`].
-    pub fn resolve_for(&self, text: &str, wanted: Option<&Platform>) -> Result<ImageRecord> {
+    pub fn resolve_for(&self, text: &str, wanted: Option<&Platform>) -> Result<Resolved> {
         self.read("look for an image in", |connection| {
             let resolve::Target { image, index } = resolve::target(connection, text)?;
-            let (Some(index), Some(wanted)) = (index, wanted) else { return Ok(image) };
-            if image.platform.satisfies(wanted) {
-                return Ok(image);
-            }
-            let mut images = images(connection, index)?.into_iter();
-            Ok(images.find(|other| other.platform.satisfies(wanted)).unwrap_or(image))
+            let index = match index {
+                Some(digest) => find(connection, digest)?,
+                None => None,
+            };
+            // The name says which is the host's; whoever asks may want another.
+            let is_it = |one: &&IndexedImage| one.record.id == image.id;
+            let chosen = index.as_ref().and_then(|index| {
+                let wanted = wanted.and_then(|wanted| index.choose(Some(wanted)));
+                wanted.or_else(|| index.images.iter().find(is_it)).cloned()
+            });
+            let (image, platform) = match chosen {
+                Some(chosen) => (chosen.record, chosen.platform),
+                None => (image.clone(), image.platform),
+            };
+            Ok(Resolved { image, platform, index })
         })
     }
 
-    /// The digests of all indexes whose images are in the store.
+    /// The indexes whose images are in the store.
     ///
     /// # Errors
     /// Those of the database.
-    pub fn indexes(&self) -> Result<Vec<Digest>> {
+    pub fn indexes(&self) -> Result<Vec<ImageIndex>> {
         self.read("list the indexes in", |connection| {
-            digests(connection, "SELECT DISTINCT image_index FROM index_images", &[])
+            let query = "SELECT DISTINCT image_index FROM index_images";
+            let mut indexes = Vec::new();
+            for digest in digests(connection, query, &[])? {
+                indexes.extend(find(connection, digest)?);
+            }
+            Ok(indexes)
         })
     }
 }
 
-/// Records which images an index has.
+/// Records which images an index has; it may be known.
 fn record(
     transaction: &Transaction<'_>,
-    index: Digest,
-    images: impl Iterator<Item = ImageId>,
+    (digest, new): (Digest, &NewIndex<'_>),
+    put: &[PutImage],
 ) -> Result<(), Failure> {
-    let mut statement =
-        transaction.prepare_cached("INSERT OR IGNORE INTO index_images VALUES (?1, ?2, ?3)")?;
-    for (position, image) in images.enumerate() {
-        statement.execute(params![index.encoded(), integer(position as u64), image.0.encoded()])?;
+    let mut statement = transaction
+        .prepare_cached("INSERT OR IGNORE INTO index_images VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+    for (position, (put, (platform, new))) in put.iter().zip(new.images).enumerate() {
+        statement.execute(params![
+            digest.encoded(),
+            integer(position as u64),
+            put.id.0.encoded(),
+            Digest::of(new.manifest).encoded(),
+            platform.os,
+            platform.architecture,
+            platform.variant,
+        ])?;
     }
     Ok(())
 }
 
-/// Which of `images` this host would run; the first where it would run none.
-fn preferred(connection: &Connection, images: &[ImageId]) -> Result<usize, Failure> {
-    let mut platforms = Vec::new();
-    for &id in images {
-        platforms.push(image::find(connection, id)?.map(|image| image.platform));
+/// The index `digest`, if it is recorded.
+pub(super) fn find(connection: &Connection, digest: Digest) -> Result<Option<ImageIndex>, Failure> {
+    let row = |row: &Row<'_>| {
+        let platform =
+            Platform { os: row.get(2)?, architecture: row.get(3)?, variant: row.get(4)? };
+        Ok((ImageId(parsed::<Hex>(row, 0)?.0), parsed::<Hex>(row, 1)?.0, platform))
+    };
+    let mut statement = connection.prepare_cached(
+        "SELECT image, manifest, os, architecture, variant FROM index_images
+         WHERE image_index = ?1 ORDER BY position",
+    )?;
+    let rows = statement.query_map([digest.encoded()], row)?;
+    let mut images = Vec::new();
+    for (id, manifest, platform) in rows.collect::<rusqlite::Result<Vec<_>>>()? {
+        let record = image::find(connection, id)?;
+        images.extend(record.map(|record| IndexedImage { platform, manifest, record }));
     }
-    Ok(platform::choose(&platforms, None).unwrap_or(0))
-}
-
-/// The images of `index` that are in the store, in its order.
-pub(super) fn images(connection: &Connection, index: Digest) -> Result<Vec<ImageRecord>, Failure> {
-    let condition = "JOIN index_images AS member ON member.image = images.id
-        WHERE member.image_index = ?1 ORDER BY member.position";
-    image::select(connection, condition, &[&index.encoded()])
-}
-
-/// The image that `index` means where nobody asks for a platform.
-pub(super) fn default_image(
-    connection: &Connection,
-    index: Digest,
-) -> Result<Option<ImageRecord>, Failure> {
-    let mut images = images(connection, index)?;
-    let platforms: Vec<_> = images.iter().map(|image| Some(image.platform.clone())).collect();
-    let chosen = platform::choose(&platforms, None).unwrap_or(0);
-    Ok((chosen < images.len()).then(|| images.swap_remove(chosen)))
+    Ok((!images.is_empty()).then_some(ImageIndex { digest, images }))
 }
 
 /// The indexes that `image` is in.
@@ -174,40 +211,38 @@ pub(super) fn named(connection: &Connection, name: &ImageRef) -> Result<Option<D
 }
 
 /// The names that lead to `index`.
-pub(super) fn names(connection: &Connection, index: Digest) -> Result<Vec<ImageRef>, Failure> {
+pub(super) fn names(connection: &Connection, index: &ImageIndex) -> Result<Vec<ImageRef>, Failure> {
     let mut names = Vec::new();
-    for image in images(connection, index)? {
-        for name in image.names {
-            if named(connection, &name)? == Some(index) {
-                names.push(name);
-            }
+    for name in index.images.iter().flat_map(|one| &one.record.names) {
+        if !names.contains(name) && named(connection, name)? == Some(index.digest) {
+            names.push(name.clone());
         }
     }
     Ok(names)
 }
 
 /// The images of `index` that go with `gone`, since nothing else leads to them.
-pub(super) fn only_by(
-    connection: &Connection,
-    gone: &[ImageRef],
-    index: Digest,
-) -> Result<Vec<ImageRecord>, Failure> {
-    let mut images = images(connection, index)?;
-    images.retain(|image| {
+pub(super) fn only_by(gone: &[ImageRef], index: ImageIndex) -> Vec<ImageRecord> {
+    let goes = |image: &ImageRecord| {
         image.names.iter().chain(&image.index_names).all(|name| gone.contains(name))
-    });
-    Ok(images)
+    };
+    index.images.into_iter().map(|one| one.record).filter(goes).collect()
 }
 
-/// Makes plain images of those that `image` shares an index with, since it goes.
-pub(super) fn dissolve(transaction: &Transaction<'_>, image: ImageId) -> Result<(), Failure> {
-    for index in having(transaction, image)? {
-        let index = index.encoded();
-        transaction
-            .execute("UPDATE names SET image_index = NULL WHERE image_index = ?1", [&index])?;
-        transaction.execute("DELETE FROM index_images WHERE image_index = ?1", [&index])?;
-    }
-    Ok(())
+/// Makes plain images of those of `index`; returns the blobs that only it may
+/// have had.
+pub(super) fn dissolve(
+    transaction: &Transaction<'_>,
+    index: Digest,
+) -> Result<Vec<Digest>, Failure> {
+    let query = "SELECT manifest FROM index_images WHERE image_index = ?1";
+    let mut blobs = digests(transaction, query, &[&index.encoded()])?;
+    blobs.push(index);
+    let index = [index.encoded()];
+    transaction
+        .execute("UPDATE names SET image_index = NULL WHERE image_index = ?1", index.clone())?;
+    transaction.execute("DELETE FROM index_images WHERE image_index = ?1", index)?;
+    Ok(blobs)
 }
 
 fn digests(

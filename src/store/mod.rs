@@ -96,7 +96,7 @@ pub use event::{Event, EventCursor, EventWatch, Woken};
 pub use gc::Collected;
 pub use hold::LayerHold;
 pub use image::{ImageRecord, NewImage, PutImage, parse_time};
-pub use image_index::{ImageIndex, NewIndex};
+pub use image_index::{ImageIndex, IndexedImage, NewIndex, Resolved};
 pub use layer::{LayerLocation, LayerRecord, PendingLayer};
 pub use name::random_name;
 pub use remove::{PruneImage, RemoveImage, Removed, RunningContainer};
@@ -337,7 +337,8 @@ fn is_recorded(connection: &Connection, item: &Item) -> Result<bool, Failure> {
         Item::Container(id) => ("SELECT 1 FROM containers WHERE id = ?1", id.to_string()),
         Item::Blob(digest) => {
             let query = "SELECT 1 FROM images WHERE id = ?1 OR manifest = ?1
-                UNION ALL SELECT 1 FROM index_images WHERE image_index = ?1";
+                UNION ALL
+                SELECT 1 FROM index_images WHERE image_index = ?1 OR manifest = ?1";
             (query, digest.encoded())
         }
         Item::Volume(name) => ("SELECT 1 FROM volumes WHERE name = ?1", name.to_string()),

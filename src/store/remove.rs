@@ -117,7 +117,7 @@ impl Store {
 /// Does what `plan` says, and intends to take away what is left of it.
 fn carry_out(
     transaction: &Transaction<'_>,
-    plan: Plan,
+    mut plan: Plan,
     workspace: &Workspace,
 ) -> Result<Vec<Removed>, Failure> {
     let mut removed = Vec::new();
@@ -125,14 +125,17 @@ fn carry_out(
         tag::remove(transaction, &name, plan.of)?;
         removed.push(Removed::Untagged(name));
     }
+    // An index that lost its names, or one of its images, is of no use.
     let mut unwanted = Vec::new();
     for image in &plan.delete {
-        let indexes = image_index::having(transaction, image.id)?;
-        if !image.index_names.is_empty() && plan.dissolve {
-            image_index::dissolve(transaction, image.id)?;
-        }
+        plan.indexes.extend(image_index::having(transaction, image.id)?);
+    }
+    for index in plan.indexes {
+        unwanted.extend(image_index::dissolve(transaction, index)?.into_iter().map(Item::Blob));
+    }
+    for image in &plan.delete {
         removed.extend(delete(transaction, image)?);
-        unwanted.extend([image.id.0, image.manifest].into_iter().chain(indexes).map(Item::Blob));
+        unwanted.extend([image.id.0, image.manifest].map(Item::Blob));
     }
     unwanted.extend(removed.iter().filter_map(|removed| match removed {
         Removed::Layer(chain) => Some(Item::Layer(*chain)),
@@ -180,8 +183,8 @@ struct Plan {
     of: ImageId,
     untag: Vec<ImageRef>,
     delete: Vec<ImageRecord>,
-    /// Whether indexes that lose an image by that are dissolved.
-    dissolve: bool,
+    /// To which no name leads any more.
+    indexes: Vec<Digest>,
 }
 
 impl Plan {
@@ -195,12 +198,16 @@ impl Plan {
     ) -> Result<Self, Failure> {
         // The image that was meant is told first.
         let mut delete: Vec<ImageRecord> = also.into_iter().cloned().collect();
+        let mut indexes = Vec::new();
         for name in &names {
-            if let Some(index) = image_index::named(connection, name)? {
-                add(&mut delete, image_index::only_by(connection, &names, index)?);
+            let Some(digest) = image_index::named(connection, name)? else { continue };
+            let Some(index) = image_index::find(connection, digest)? else { continue };
+            if image_index::names(connection, &index)?.iter().all(|name| names.contains(name)) {
+                indexes.push(digest);
+                add(&mut delete, image_index::only_by(&names, index));
             }
         }
-        Ok(Self { of: image.id, untag: names, delete, dissolve: false })
+        Ok(Self { of: image.id, untag: names, delete, indexes })
     }
 }
 
@@ -275,15 +282,15 @@ fn plan_by_id(connection: &Connection, image: &ImageRecord, force: bool) -> Resu
     refuse_several(&short, &image.names, force)?;
     if let (false, Some(name)) = (force, image.index_names.first()) {
         let (platform, name) = (&image.platform, tag::full_name(name));
+        let all: Vec<String> = image.index_names.iter().map(tag::full_name).collect();
         return Err(Error::new(
             Kind::InUse,
             format!("cannot delete image {short}: it is the one for {platform} of {name}"),
         )
-        .hint(format!("remove all of it (envbox rmi {name}), or this one with --force"))
+        .hint(format!("remove all of it (envbox rmi {}), or this one with --force", all.join(" ")))
         .into());
     }
-    let plan = Plan::with_names(connection, image, image.names.clone(), Some(image))?;
-    Ok(Plan { dissolve: true, ..plan })
+    Plan::with_names(connection, image, image.names.clone(), Some(image))
 }
 
 fn plan_by_index(
@@ -291,10 +298,14 @@ fn plan_by_index(
     (image, index): (&ImageRecord, Digest),
     force: bool,
 ) -> Result<Plan, Failure> {
-    let names = image_index::names(connection, index)?;
+    let Some(found) = image_index::find(connection, index)? else {
+        return Plan::with_names(connection, image, Vec::new(), None);
+    };
+    let names = image_index::names(connection, &found)?;
     refuse_several(&index.short(), &names, force)?;
-    let own = image_index::only_by(connection, &names, index)?;
+    let own = image_index::only_by(&names, found);
     let mut plan = Plan::with_names(connection, image, names, None)?;
+    plan.indexes.push(index);
     add(&mut plan.delete, own);
     Ok(plan)
 }

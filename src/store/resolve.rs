@@ -52,9 +52,7 @@ pub(super) fn target(connection: &Connection, text: &str) -> Result<Target, Fail
         if let Some(image) = image::find(connection, ImageId(digest))? {
             return Ok(image.into());
         }
-        let image = image_index::default_image(connection, digest)?;
-        let image = image.ok_or_else(|| no_such_image(text))?;
-        return Ok(Target { image, index: Some(digest) });
+        return index(connection, digest)?.ok_or_else(|| no_such_image(text).into());
     }
     let name = text.parse::<ImageRef>();
     if let Ok(name) = &name
@@ -76,15 +74,28 @@ fn by_name(connection: &Connection, name: &ImageRef) -> Result<Option<Target>, F
     }
     let Some(digest) = name.digest() else { return Ok(None) };
     let parameters = [&digest.encoded(), &name.full_repository()];
-    let condition = "WHERE manifest = ?1
-        AND EXISTS (SELECT 1 FROM names WHERE image = id AND repository = ?2) ORDER BY id";
-    if let Some(image) = image::select(connection, condition, &parameters)?.into_iter().next() {
-        return Ok(Some(image.into()));
+    // By the manifest of an image, as it has it itself or an index; or by an index.
+    let of_repository = "EXISTS (SELECT 1 FROM names WHERE repository = ?2 AND
+        (image = id OR image_index IN (SELECT image_index FROM index_images WHERE image = id)))";
+    for which in ["manifest = ?1", "id IN (SELECT image FROM index_images WHERE manifest = ?1)"] {
+        let condition = format!("WHERE {which} AND {of_repository} ORDER BY id");
+        if let Some(image) = image::select(connection, &condition, &parameters)?.into_iter().next()
+        {
+            return Ok(Some(image.into()));
+        }
     }
     let condition = "WHERE id IN
         (SELECT image FROM names WHERE image_index = ?1 AND repository = ?2) ORDER BY id";
     let found = image::select(connection, condition, &parameters)?.into_iter().next();
     Ok(found.map(|image| Target { image, index: Some(digest) }))
+}
+
+/// The index `digest`, and the image that it means where nobody asks for a
+/// platform.
+fn index(connection: &Connection, digest: Digest) -> Result<Option<Target>, Failure> {
+    let found = image_index::find(connection, digest)?;
+    let image = found.and_then(|index| index.choose(None).map(|one| one.record.clone()));
+    Ok(image.map(|image| Target { image, index: Some(digest) }))
 }
 
 fn by_prefix(connection: &Connection, text: &str, hex: &str) -> Result<Option<Target>, Failure> {
@@ -100,8 +111,7 @@ fn by_prefix(connection: &Connection, text: &str, hex: &str) -> Result<Option<Ta
     let mut found: Vec<Target> =
         image::select(connection, condition, &range)?.into_iter().map(Target::from).collect();
     for digest in image_index::within(connection, range)? {
-        let image = image_index::default_image(connection, digest)?;
-        found.extend(image.map(|image| Target { image, index: Some(digest) }));
+        found.extend(index(connection, digest)?);
     }
     if found.len() < 2 {
         return Ok(found.pop());

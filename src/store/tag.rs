@@ -11,17 +11,18 @@ use super::Store;
 use super::database::{Failure, parsed};
 use super::event::{self, Event};
 use super::image::{self, ImageRecord};
+use super::image_index;
 use super::layer::Hex;
 use super::resolve;
 
 impl Store {
-    /// Gives the image that `source` means the name `target`; returns the
-    /// image that had the name before, if it was another.
+    /// Gives the image or the index that `source` means the name `target`;
+    /// returns what had the name before, if it was another.
     ///
     /// # Errors
     /// As [`Store::resolve`]; `Invalid` if `target` has a digest, which only
     /// a registry can give.
-    pub fn tag(&self, source: &str, target: &ImageRef) -> Result<Option<ImageId>> {
+    pub fn tag(&self, source: &str, target: &ImageRef) -> Result<Option<Digest>> {
         if target.digest().is_some() {
             return Err(Error::invalid(format!(
                 "cannot tag {source} as {target}: it has a digest"
@@ -90,14 +91,15 @@ pub(super) fn target(connection: &Connection, name: &ImageRef) -> Result<Option<
     Ok(found)
 }
 
-/// Makes `name` lead to `image`, and to the index; returns the other image that
-/// had it.
+/// Makes `name` lead to `image`, and to the index; returns what had it before, an
+/// image or an index, if that was another.
 pub(super) fn point(
     connection: &Connection,
     name: &ImageRef,
     (image, index): (ImageId, Option<Digest>),
-) -> Result<Option<ImageId>, Failure> {
-    let previous = target(connection, name)?;
+) -> Result<Option<Digest>, Failure> {
+    let id = |image: Option<ImageId>, index: Option<Digest>| index.or(image.map(|image| image.0));
+    let previous = id(target(connection, name)?, image_index::named(connection, name)?);
     let (repository, tag) = key(name);
     connection.execute(
         "INSERT INTO names (repository, tag, image, image_index) VALUES (?1, ?2, ?3, ?4)
@@ -105,7 +107,7 @@ pub(super) fn point(
          DO UPDATE SET image = excluded.image, image_index = excluded.image_index",
         params![repository, tag, image.0.encoded(), index.map(|index| index.encoded())],
     )?;
-    Ok(previous.filter(|previous| *previous != image))
+    Ok(previous.filter(|_| previous != id(Some(image), index)))
 }
 
 /// Takes `name` from `image` and writes the event down.

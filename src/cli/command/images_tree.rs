@@ -21,7 +21,7 @@ pub(super) fn run(engine: &Engine, filters: &[ImageFilter], whole_ids: bool) -> 
     let mut rows: Vec<Value> = Vec::new();
     for NamedImages { name, id: of, images } in engine.images_by_name(filters)? {
         let name = name.map_or_else(|| NONE.to_owned(), |name| name.to_string());
-        let size = images.iter().map(|image| image.size).sum();
+        let size = images.iter().map(|image| image.record.size).sum();
         rows.push(row(name, of.to_string(), size));
         if images.len() < 2 {
             continue;
@@ -30,7 +30,7 @@ pub(super) fn run(engine: &Engine, filters: &[ImageFilter], whole_ids: bool) -> 
             let branch =
                 if at + 1 < images.len() { "\u{251c}\u{2500}" } else { "\u{2514}\u{2500}" };
             let platform = format!("{branch} {}", image.platform);
-            rows.push(row(platform, image.id.to_string(), image.size));
+            rows.push(row(platform, image.record.id.to_string(), image.record.size));
         }
     }
     let columns = Columns { fields: &FIELDS, headers: &HEADERS };

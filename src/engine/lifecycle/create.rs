@@ -190,7 +190,10 @@ impl Engine {
         let name = self.name(request)?;
         self.tell_single_id(host.has_single_id())?;
         let image = match &request.rootfs {
-            Rootfs::Image(name) => Some(self.image_for(name, request.platform.as_ref())?),
+            Rootfs::Image(name) => {
+                let (found, config) = self.image_for(name, request.platform.as_ref())?;
+                Some((found.image, config))
+            }
             Rootfs::Directory(_) => None,
         };
         let platform = match (&image, &request.rootfs) {

@@ -7,6 +7,7 @@ use crate::fs::Timestamp;
 use crate::id::ContainerId;
 use crate::monitor::HealthStatus;
 use crate::runtime::spec::NetworkNamespace;
+use crate::store::ImageRecord;
 
 use super::super::{ContainerStatus, ContainerSummary, Engine};
 use super::resources::ContainerResources;
@@ -203,16 +204,18 @@ impl Engine {
     fn ancestor(&self, name: &str) -> Result<Condition<'static>> {
         let mut ids = Vec::new();
         if let Some(store) = self.existing_store()?
-            && let Ok(image) = store.resolve(name)
+            && let Ok(found) = store.resolve_for(name, None)
         {
+            let all = found.index.into_iter().flat_map(|index| index.images);
+            let images: Vec<ImageRecord> =
+                [found.image].into_iter().chain(all.map(|one| one.record)).collect();
             for record in store.containers()? {
-                let top = image.chain();
-                let stands_on_it = || {
+                let stands_on = |image: &ImageRecord| {
                     let own = store.image(record.image).ok().flatten();
                     let layers = own.map(|own| own.layers).unwrap_or_default();
-                    top.is_some_and(|top| layers.contains(&top))
+                    image.chain().is_some_and(|top| layers.contains(&top))
                 };
-                if record.image == image.id || stands_on_it() {
+                if images.iter().any(|image| record.image == image.id || stands_on(image)) {
                     ids.push(record.id);
                 }
             }

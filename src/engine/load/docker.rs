@@ -47,11 +47,21 @@ fn image(archive: &Archive, documents: &mut Documents, item: Item) -> Result<Fou
     let names = item.repo_tags.unwrap_or_default();
     let layer = |path: String| FoundLayer { path, descriptor: None };
     Ok(FoundImage {
-        names: names.iter().map(|name| name.parse()).collect::<Result<Vec<ImageRef>>>()?,
+        names: names.iter().map(|name| tagged(name)).collect::<Result<Vec<ImageRef>>>()?,
         config,
         layers: item.layers.unwrap_or_default().into_iter().map(layer).collect(),
         manifest: None,
     })
+}
+
+/// A name; one with a digest is nobody's to give.
+fn tagged(text: &str) -> Result<ImageRef> {
+    let name: ImageRef = text.parse()?;
+    match name.digest() {
+        None => Ok(name),
+        Some(_) => Err(Error::invalid(format!("the archive names an image {text:?}"))
+            .hint("a name in an archive has a tag, and no digest")),
+    }
 }
 
 /// The digest that a path ends with: `<digest>.json` or `sha256/<digest>`.

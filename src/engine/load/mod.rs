@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::digest::{Digest, ImageId};
+use crate::digest::Digest;
 use crate::error::{Context, Error, Kind, Result};
 use crate::fs::{self, Dir, File, FileKind};
 use crate::image::{self, Counters, LayerLimits};
@@ -34,7 +34,7 @@ use ready::Ready;
 /// The largest config, manifest or index, in bytes: what registries allow.
 const JSON_LIMIT: u64 = 4 << 20;
 /// How many bytes all configs and manifests of an archive may have together.
-const DOCUMENTS_LIMIT: u64 = 32 << 20;
+const DOCUMENTS_LIMIT: u64 = 64 << 20;
 
 /// What is to be loaded, and how.
 #[derive(Clone, Debug)]
@@ -54,8 +54,8 @@ pub struct LoadedImage {
     pub id: Digest,
     /// Its name, with its tag.
     pub name: Option<String>,
-    /// The image that had the name before.
-    pub previous: Option<ImageId>,
+    /// What had the name before, if it was another.
+    pub previous: Option<Digest>,
 }
 
 /// What was loaded.
@@ -93,8 +93,6 @@ struct FoundIndex {
     /// The index, if it speaks of these alone.
     bytes: Option<Vec<u8>>,
     annotations: BTreeMap<String, String>,
-    /// What it is for, too, and was left out.
-    absent: Vec<Platform>,
 }
 
 /// What an archive has.
@@ -228,7 +226,7 @@ pub fn read_archive(file: File, folder: Option<&Path>, limit: u64) -> Result<Vec
         Ok((image.config, layers))
     };
     let mut images = Vec::new();
-    for found in find(&archive, None)? {
+    for found in find(&archive, None)?.0 {
         match found {
             Found::Image(image) => images.push(image),
             Found::Index(index) => images.extend(index.images.into_iter().map(|(_, image)| image)),
@@ -239,10 +237,11 @@ pub fn read_archive(file: File, folder: Option<&Path>, limit: u64) -> Result<Vec
 
 fn load_all(loader: &mut Loader<'_>, archive: &Archive, request: &LoadRequest) -> Result<Loaded> {
     let mut ready = Vec::new();
-    for found in find(archive, request.platform.as_ref())? {
+    let (all, absent) = find(archive, request.platform.as_ref())?;
+    for found in all {
         ready.push(Ready::prepare(loader, archive, (found, request.platform.as_ref()))?);
     }
-    let mut loaded = Loaded::default();
+    let mut loaded = Loaded { images: Vec::new(), absent };
     for found in &ready {
         found.put(loader.store(), &mut loaded)?;
     }
@@ -250,17 +249,19 @@ fn load_all(loader: &mut Loader<'_>, archive: &Archive, request: &LoadRequest) -
 }
 
 /// What `archive` has. One of both forms is taken by docker's, which has all
-/// names, unless there are several platforms or one is to be chosen.
-fn find(archive: &Archive, wanted: Option<&Platform>) -> Result<Vec<Found>> {
+/// names, unless there are several platforms or one is to be chosen. With what was
+/// left out of indexes.
+fn find(archive: &Archive, wanted: Option<&Platform>) -> Result<(Vec<Found>, Vec<Platform>)> {
     let manifest = archive.read(docker::MANIFEST, JSON_LIMIT)?;
     let index = match (archive.read(oci::INDEX, JSON_LIMIT)?, wanted) {
         (Some(index), None) if manifest.is_some() && !oci::has_index(&index)? => None,
         (index, _) => index,
     };
-    let images = match (manifest, index) {
+    let (images, absent) = match (manifest, index) {
         (_, Some(index)) => oci::images(archive, &index, wanted)?,
         (Some(manifest), None) => {
-            docker::images(archive, &manifest)?.into_iter().map(Found::Image).collect()
+            let images = docker::images(archive, &manifest)?;
+            (images.into_iter().map(Found::Image).collect(), Vec::new())
         }
         (None, None) => {
             return Err(Error::invalid(
@@ -272,7 +273,7 @@ fn find(archive: &Archive, wanted: Option<&Platform>) -> Result<Vec<Found>> {
     if images.is_empty() {
         return Err(Error::invalid("the archive has no images"));
     }
-    Ok(images)
+    Ok((images, absent))
 }
 
 fn parse<T: serde::de::DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T> {

@@ -23,6 +23,8 @@ const DESCRIPTOR_LIMIT: usize = 4096;
 
 /// docker's manifest (distribution, manifest-v2-2.md).
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+/// docker's image config.
+const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 /// docker's index.
 const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
@@ -34,7 +36,7 @@ const REF_NAME: &str = "org.opencontainers.image.ref.name";
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 
 /// What the layout has whose `index.json` is `index`: of each index all images,
-/// or that for the platform which is wanted.
+/// or that for the platform which is wanted. With what was left out.
 ///
 /// # Errors
 /// `Invalid` for malformed documents and missing blobs; `Mismatch` for blobs
@@ -44,10 +46,11 @@ pub(super) fn images(
     archive: &Archive,
     index: &[u8],
     wanted: Option<&Platform>,
-) -> Result<Vec<Found>> {
+) -> Result<(Vec<Found>, Vec<Platform>)> {
     let index: Index = parse(INDEX, index)?;
     let documents = Documents::default();
-    let mut layout = Layout { archive, wanted, documents, left: DESCRIPTOR_LIMIT };
+    let left = DESCRIPTOR_LIMIT;
+    let mut layout = Layout { archive, wanted, documents, left, absent: Vec::new() };
     layout.count(&index)?;
     let mut found = Vec::new();
     for group in groups(index.manifests) {
@@ -61,7 +64,7 @@ pub(super) fn images(
             found.push(layout.find(&descriptor, name.clone(), DEPTH_LIMIT)?);
         }
     }
-    Ok(found)
+    Ok((found, layout.absent))
 }
 
 /// True if the `index.json` in `bytes` leads to an index, which docker's form of
@@ -122,10 +125,15 @@ struct Layout<'a> {
     documents: Documents,
     /// How many more descriptors there may be.
     left: usize,
+    /// What was left out.
+    absent: Vec<Platform>,
 }
 
 impl Layout<'_> {
+    /// Takes note of what an index has.
     fn count(&mut self, index: &Index) -> Result<()> {
+        let mut platforms = index.manifests.iter().filter_map(|known| known.platform.as_ref());
+        platforms.try_for_each(check_platform)?;
         self.left = self.left.checked_sub(index.manifests.len()).ok_or_else(|| {
             Error::unsupported(format!("the archive names more than {DESCRIPTOR_LIMIT} manifests"))
         })?;
@@ -175,36 +183,57 @@ impl Layout<'_> {
             let chosen = group.swap_remove(chosen(&platforms, self.wanted)?);
             return self.find(&chosen, name, depth);
         }
-        let (mut images, mut absent) = (Vec::new(), Vec::new());
-        let mut is_flat = true;
-        for descriptor in &group {
-            let is_linux = descriptor.platform.as_ref().is_none_or(|known| known.os == "linux");
-            if !is_linux || self.archive.open(&blob_path(descriptor.digest))?.is_none() {
-                absent.push(descriptor);
+        let (mut images, mut absent, mut foreign) = (Vec::new(), None, Vec::new());
+        let mut is_plain = index.media_type.as_deref().is_none_or(|kind| kind == media_type::INDEX);
+        for descriptor in group {
+            if let Some(platform) = descriptor.platform.as_ref().filter(|it| it.os != "linux") {
+                foreign.push(platform.clone());
                 continue;
             }
-            match self.find(descriptor, None, depth)? {
-                Found::Image(image) => images.push((descriptor.clone(), image)),
+            if !self.is_whole(&descriptor)? {
+                self.absent.extend(descriptor.platform);
+                absent.get_or_insert(descriptor.digest);
+                continue;
+            }
+            match self.find(&descriptor, None, depth)? {
+                Found::Image(image) => images.push((descriptor, image)),
                 Found::Index(inner) => {
-                    is_flat = false;
+                    is_plain = false;
                     images.extend(inner.images);
                 }
             }
         }
-        if let (true, Some(first)) = (images.is_empty(), absent.first()) {
-            return Err(missing(&blob_path(first.digest)));
-        }
         let name = parsed(name);
         if images.len() < 2 {
-            let (_, mut image) =
-                images.pop().ok_or_else(|| Error::invalid("an index in the archive is empty"))?;
+            let (_, mut image) = images.pop().ok_or_else(|| nothing(absent, &foreign))?;
+            self.absent.append(&mut foreign);
             image.names = name.into_iter().collect();
             return Ok(Found::Image(image));
         }
+        self.absent.append(&mut foreign);
         // Whoever has all that it speaks of can give it back as it came.
-        let bytes = bytes.filter(|_| is_flat && images.len() == count);
-        let absent = absent.into_iter().filter_map(|left| left.platform.clone()).collect();
-        Ok(Found::Index(FoundIndex { name, images, bytes, annotations: index.annotations, absent }))
+        let bytes = bytes.filter(|_| is_plain && images.len() == count);
+        Ok(Found::Index(FoundIndex { name, images, bytes, annotations: index.annotations }))
+    }
+
+    /// Whether `descriptor` leads to an image, all of which is in the archive; of
+    /// an index and of what is malformed that is not told here.
+    fn is_whole(&mut self, descriptor: &Descriptor) -> Result<bool> {
+        let path = blob_path(descriptor.digest);
+        if is_index(&descriptor.media_type) {
+            return Ok(self.archive.open(&path)?.is_some());
+        }
+        let Some(bytes) = self.documents.read(self.archive, &path)? else { return Ok(false) };
+        let Ok(manifest) = serde_json::from_slice::<Manifest>(&bytes) else { return Ok(true) };
+        if ![media_type::CONFIG, DOCKER_CONFIG].contains(&manifest.config.media_type.as_str()) {
+            return Ok(false);
+        }
+        for blob in manifest.layers.iter().chain([&manifest.config]) {
+            if self.archive.open(&blob_path(blob.digest))?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn manifest(&mut self, bytes: Vec<u8>, name: Option<String>) -> Result<FoundImage> {
@@ -242,9 +271,34 @@ impl Layout<'_> {
     }
 }
 
-/// A name that is none for us is one of the layout alone.
+/// The error of an index none of whose images can be taken.
+fn nothing(absent: Option<Digest>, foreign: &[Platform]) -> Error {
+    match (absent, foreign) {
+        (Some(digest), _) => missing(&blob_path(digest)),
+        (None, []) => Error::invalid("an index in the archive has no images"),
+        (None, foreign) => {
+            let names: BTreeSet<String> = foreign.iter().map(Platform::to_string).collect();
+            let names = names.into_iter().collect::<Vec<_>>().join(", ");
+            Error::unsupported(format!("the image is not for Linux but for: {names}"))
+        }
+    }
+}
+
+/// Fails if `platform` has what no platform is written with: it will be printed.
+///
+/// # Errors
+/// `Invalid`.
+pub(super) fn check_platform(platform: &Platform) -> Result<()> {
+    if platform.is_plain() {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("the archive has an image for {:?}", platform.to_string())))
+}
+
+/// A name that is none for us is one of the layout alone, and one with a digest
+/// is nobody's to give.
 fn parsed(name: Option<String>) -> Option<ImageRef> {
-    name.and_then(|name| name.parse().ok())
+    name.and_then(|name| name.parse().ok()).filter(|name: &ImageRef| name.digest().is_none())
 }
 
 fn blob_path(digest: Digest) -> String {

@@ -11,7 +11,7 @@ use crate::store::{NewImage, NewIndex, Store};
 
 use super::archive::Archive;
 use super::layers::Loader;
-use super::{Found, FoundImage, FoundIndex, Loaded, LoadedImage, oci, parse};
+use super::{Found, FoundImage, FoundIndex, JSON_LIMIT, Loaded, LoadedImage, oci, parse};
 
 /// An image, or the images of an index.
 pub(super) enum Ready {
@@ -33,8 +33,8 @@ pub(super) struct ReadyImage {
 pub(super) struct ReadyIndex {
     name: Option<ImageRef>,
     bytes: Vec<u8>,
-    images: Vec<ReadyImage>,
-    absent: Vec<Platform>,
+    /// With what the index has them for.
+    images: Vec<(Platform, ReadyImage)>,
 }
 
 impl Ready {
@@ -72,14 +72,15 @@ impl Ready {
                 }
             }
             Self::Index(index) => {
-                let images: Vec<NewImage<'_>> =
-                    index.images.iter().map(|image| image.as_new(imported_at)).collect();
+                let images = index.images.iter();
+                let images: Vec<(Platform, NewImage<'_>)> = images
+                    .map(|(platform, image)| (platform.clone(), image.as_new(imported_at)))
+                    .collect();
                 let name = index.name.as_ref();
                 let new = NewIndex { bytes: &index.bytes, images: &images, name };
                 let previous = store.put_index(&new)?.previous;
                 let id = Digest::of(&index.bytes);
                 loaded.images.push(LoadedImage { id, name: name.map(full), previous });
-                loaded.absent.extend(index.absent.iter().cloned());
             }
         }
         Ok(())
@@ -94,6 +95,7 @@ impl ReadyImage {
     ) -> Result<Self> {
         let config: ImageConfig = parse("image config", &image.config)?;
         let platform = config.platform();
+        oci::check_platform(&platform)?;
         if wanted.is_some() {
             oci::chosen(&[Some(platform.clone())], wanted)?;
         }
@@ -145,13 +147,14 @@ impl ReadyIndex {
                 .context(|| format!("cannot load the image {}", descriptor.digest))?;
             let made = Descriptor::of(media_type::MANIFEST, &image.manifest);
             is_same &= made.digest == descriptor.digest;
-            descriptor.platform.get_or_insert_with(|| image.platform.clone());
+            let platform =
+                descriptor.platform.get_or_insert_with(|| image.platform.clone()).clone();
             manifests.push(Descriptor {
                 platform: descriptor.platform,
                 annotations: descriptor.annotations,
                 ..made
             });
-            images.push(image);
+            images.push((platform, image));
         }
         let bytes = match index.bytes.filter(|_| is_same) {
             Some(bytes) => bytes,
@@ -160,7 +163,11 @@ impl ReadyIndex {
                 to_canonical_json(&Index { annotations, ..Index::new(manifests) })?
             }
         };
-        Ok(Self { name: index.name, bytes, images, absent: index.absent })
+        if bytes.len() as u64 > JSON_LIMIT {
+            let error = format!("the indexes of an image have more than {JSON_LIMIT} bytes");
+            return Err(Error::unsupported(error).hint("load one image of it with --platform"));
+        }
+        Ok(Self { name: index.name, bytes, images })
     }
 }
 

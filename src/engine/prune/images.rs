@@ -40,26 +40,31 @@ impl Engine {
         let mut pruned = PrunedImages::default();
         let Some(store) = self.existing_store()? else { return Ok(pruned) };
         let used = self.used_images(store)?;
-        let candidates = store.images()?.into_iter().filter(|image| {
-            !used.contains(&image.id)
-                && !image.is_by_platform()
-                && is_in(scope, image)
-                && holds_for(filters, image)
-        });
         let sizes: BTreeMap<ChainId, u64> = store
             .layer_records()?
             .iter()
             .map(|layer| (layer.chain_id, layer.content_size))
             .collect();
-        for image in candidates {
-            let running = self.running_on_images()?;
-            let removed = store.prune_image(&PruneImage {
-                image: image.id,
-                tagged: scope == ImageScope::All,
-                running: &running,
-            })?;
-            pruned.reclaimed += removed.iter().map(|removed| freed(removed, &sizes)).sum::<u64>();
-            pruned.removed.extend(removed);
+        // One that two indexes have goes once one of them is gone.
+        loop {
+            let known = pruned.removed.len();
+            let images = store.images()?;
+            for image in &images {
+                if used.contains(&image.id) || !goes(scope, filters, (image, &images)) {
+                    continue;
+                }
+                let running = self.running_on_images()?;
+                let removed = store.prune_image(&PruneImage {
+                    image: image.id,
+                    tagged: scope == ImageScope::All,
+                    running: &running,
+                })?;
+                pruned.reclaimed += removed.iter().map(|gone| freed(gone, &sizes)).sum::<u64>();
+                pruned.removed.extend(removed);
+            }
+            if pruned.removed.len() == known {
+                break;
+            }
         }
         self.note_prune("image", pruned.reclaimed);
         Ok(pruned)
@@ -78,6 +83,20 @@ fn freed(removed: &Removed, sizes: &BTreeMap<ChainId, u64>) -> u64 {
         Removed::Layer(chain) => sizes.get(chain).copied().unwrap_or(0),
         Removed::Image(_) | Removed::Untagged(_) => 0,
     }
+}
+
+/// Whether `image` is to go, and with it those that only its names lead to.
+fn goes(
+    scope: ImageScope,
+    filters: &[PruneFilter],
+    (image, all): (&ImageRecord, &[ImageRecord]),
+) -> bool {
+    let goes_along =
+        |other: &&ImageRecord| other.index_names.iter().any(|name| image.names.contains(name));
+    image.index_names.is_empty()
+        && is_in(scope, image)
+        && holds_for(filters, image)
+        && all.iter().filter(goes_along).all(|other| holds_for(filters, other))
 }
 
 fn is_in(scope: ImageScope, image: &ImageRecord) -> bool {

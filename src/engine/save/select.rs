@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::image::{LayoutImage, LayoutIndex, LayoutName};
 use crate::platform::{self, Platform};
 use crate::reference::ImageRef;
-use crate::store::{ImageRecord, Store};
+use crate::store::{ImageIndex, ImageRecord, Resolved, Store};
 
 /// What is to be saved.
 #[derive(Default)]
@@ -17,21 +17,28 @@ pub(super) struct Selection {
 
 /// An image, or the images of an index, under these names or under none.
 struct Selected {
-    index: Option<Digest>,
-    records: Vec<ImageRecord>,
+    index: Option<ImageIndex>,
+    /// The image, where it is of no index.
+    image: Option<ImageRecord>,
     names: Vec<ImageRef>,
 }
 
 impl Selected {
     fn digest(&self) -> Option<Digest> {
-        self.index.or_else(|| Some(self.records.first()?.id.0))
+        let image = self.image.as_ref().map(|image| image.id.0);
+        self.index.as_ref().map(|index| index.digest).or(image)
+    }
+
+    fn records(&self) -> impl Iterator<Item = &ImageRecord> {
+        let images = self.index.iter().flat_map(|index| &index.images);
+        self.image.iter().chain(images.map(|one| &one.record))
     }
 }
 
 impl Selection {
     /// All images.
     pub(super) fn records(&self) -> impl Iterator<Item = &ImageRecord> {
-        self.selected.iter().flat_map(|selected| &selected.records)
+        self.selected.iter().flat_map(Selected::records)
     }
 
     /// Adds what `text` means: a name without a tag means every tag of its
@@ -69,15 +76,13 @@ impl Selection {
         (text, name): (&str, Option<&ImageRef>),
         wanted: Option<&Platform>,
     ) -> Result<()> {
-        let image = platforms::resolve(store, text, wanted)?;
+        let Resolved { image, index, .. } = platforms::resolve(store, text, wanted)?;
         // `sha256:0123` is a name, too, but not of this image.
         let mut names = image.names.iter().chain(&image.index_names);
         let name = names.find(|known| name == Some(known)).cloned();
-        let (index, records) = match (wanted, store.index(text)?) {
-            (None, Some(index)) => (Some(index.digest), index.images),
-            _ => (None, vec![image]),
-        };
-        self.put(Selected { index, records, names: Vec::new() }, name);
+        let index = index.filter(|_| wanted.is_none());
+        let image = index.is_none().then_some(image);
+        self.put(Selected { index, image, names: Vec::new() }, name);
         Ok(())
     }
 
@@ -101,17 +106,23 @@ impl Selection {
     pub(super) fn contents(&self, store: &Store) -> Result<Contents<'_>> {
         let mut contents = Contents { list: Vec::new() };
         for (selected, names) in self.selected.iter().zip(self.layout_names()) {
-            let records = &selected.records;
-            let document = |record: &ImageRecord| {
+            let document = |record: &ImageRecord, manifest| {
                 let config = store.image_config(record)?;
-                Ok(Document { manifest: store.image_manifest(record)?, config })
+                Ok(Document { manifest: store.blob(manifest)?, config })
             };
-            let documents = records.iter().map(document).collect::<Result<_>>()?;
-            let platforms: Vec<_> =
-                records.iter().map(|record| Some(record.platform.clone())).collect();
-            let default = platform::choose(&platforms, None).unwrap_or(0);
-            let index = selected.index.map(|digest| Ok((store.blob(digest)?, default)));
-            let index = index.transpose()?;
+            let (mut documents, mut index) = (Vec::new(), None);
+            if let Some(image) = &selected.image {
+                documents.push(document(image, image.manifest)?);
+            }
+            if let Some(found) = &selected.index {
+                for one in &found.images {
+                    documents.push(document(&one.record, one.manifest)?);
+                }
+                let platforms: Vec<_> =
+                    found.images.iter().map(|one| Some(one.platform.clone())).collect();
+                let default = platform::choose(&platforms, None).unwrap_or(0);
+                index = Some((store.blob(found.digest)?, default));
+            }
             contents.list.push(Content { names, documents, index });
         }
         Ok(contents)

@@ -87,8 +87,8 @@ impl Engine {
         let rootfs = self.shell_rootfs(&target)?;
         let image = match &rootfs {
             Rootfs::Image(name) => {
-                let (image, config) = self.image_for(name, request.platform.as_ref())?;
-                self.compare_platforms((name, request.platform.as_ref()), &image)?;
+                let (found, config) = self.image_for(name, request.platform.as_ref())?;
+                self.compare_platforms((name, request.platform.as_ref()), &found)?;
                 Some((name.as_str(), config))
             }
             Rootfs::Directory(_) => None,

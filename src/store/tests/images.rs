@@ -28,7 +28,7 @@ fn putting_again_is_no_news_and_a_name_moves_on() {
     let again = import(&room.store, "a", Some("x:latest"));
     assert_eq!(again, PutImage { is_new: false, ..first });
     let second = import(&room.store, "b", Some("docker.io/library/x"));
-    assert_eq!(second.previous, Some(first.id));
+    assert_eq!(second.previous, Some(first.id.0));
     assert!(room.store.image(first.id).unwrap().unwrap().is_dangling());
     assert_eq!(room.store.resolve("x").unwrap().id, second.id);
 }
@@ -147,7 +147,7 @@ fn tags_come_and_go() {
     let room = Room::new();
     let (a, b) = (import(&room.store, "a", Some("a")).id, import(&room.store, "b", None).id);
     assert_eq!(room.store.tag("a", &reference("other/a:v1")).unwrap(), None);
-    assert_eq!(room.store.tag(&b.0.short(), &reference("a")).unwrap(), Some(a));
+    assert_eq!(room.store.tag(&b.0.short(), &reference("a")).unwrap(), Some(a.0));
     assert_eq!(room.store.resolve("other/a:v1").unwrap().id, a);
     assert_eq!(room.store.untag(&reference("a")).unwrap(), b);
     assert_eq!(room.store.untag(&reference("a")).unwrap_err().kind(), Kind::NotFound);

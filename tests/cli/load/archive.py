@@ -107,8 +107,8 @@ def name_of(name):
 
 
 def platform(text):
-    system, architecture = text.split("/")
-    return {"platform": {"os": system, "architecture": architecture}}
+    keys = ("os", "architecture", "variant")
+    return {"platform": dict(zip(keys, text.split("/")))}
 
 
 BASE = layer(("etc/", "d"), ("etc/a", "f", "A"), ("etc/b", "f", "B"), ("d/", "d", "", 0o700),

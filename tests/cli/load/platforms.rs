@@ -147,6 +147,149 @@ put('a.tar', layout.files())"));
         assert!(tree.contains("linux/386") && !tree.contains("linux/arm64"), "{tree}");
     }
 
+    fn what_is_not_whole_is_left_out_and_told(room) {
+        python(room, &format!("{INDEX}
+def index_of(layout):
+    return json.loads(layout.blobs['blobs/sha256/' + layout.manifests[0]['digest'][7:]])
+def gone(layout, blob):
+    del layout.blobs['blobs/sha256/' + blob['digest'][7:]]
+part = of('linux/amd64', 'linux/386', 'linux/arm64')
+manifest = index_of(part)['manifests'][2]
+gone(part, json.loads(part.blobs['blobs/sha256/' + manifest['digest'][7:]])['layers'][0])
+put('part.tar', part.files())
+nested = of('linux/386', 'linux/s390x')
+gone(nested, index_of(nested)['manifests'][1])
+lines = [line for line in index_of(of('linux/amd64', 'linux/386'))['manifests'][:1]]
+nested.blobs |= of('linux/amd64').blobs
+lines.append({{k: v for k, v in nested.manifests[0].items() if k != 'annotations'}})
+nested.manifests = [nested.blob(OCI + 'index.v1+json', nested.index(lines), **name_of('multi:1'))]
+put('nested.tar', nested.files())
+art = of('linux/amd64', 'linux/386')
+thing = json.dumps({{'schemaVersion': 2, 'config': art.blob('application/vnd.oci.empty.v1+json', b'{{}}'), 'layers': []}})
+lines = index_of(art)['manifests'][:2] + [art.blob(OCI + 'manifest.v1+json', thing.encode())]
+art.manifests = [art.blob(OCI + 'index.v1+json', art.index(lines), **name_of('multi:1'))]
+put('art.tar', art.files())
+put('win.tar', of('windows/amd64').files())
+red = of('linux/amd64', 'linux/386')
+lines = index_of(red)['manifests']
+lines[1]['platform']['architecture'] = chr(27) + '[31mred'
+red.manifests = [red.blob(OCI + 'index.v1+json', red.index(lines), **name_of('multi:1'))]
+put('red.tar', red.files())"));
+        let load = |archive: &str| room.envbox(&["load", "-i", archive]);
+        load("part.tar").succeeds().warns("left out, as not in the archive or not for Linux: linux/arm64\n");
+        load("nested.tar").succeeds().warns("not for Linux: linux/s390x\n");
+        let tree = room.envbox(&["images", "--tree"]).succeeds().stdout();
+        assert!(tree.contains("linux/386") && tree.contains("linux/amd64"), "{tree}");
+        load("art.tar").succeeds().quietly();
+        load("win.tar").exits(1).warns("the image is not for Linux but for: windows/amd64");
+        load("red.tar").exits(1).warns("\\u{1b}[31mred");
+    }
+
+    fn variants_are_told_apart_by_the_index(room) {
+        python(room, &format!("{INDEX}
+layout = of('linux/arm/v5', 'linux/arm/v7')
+put('a.tar', layout.files())"));
+        room.envbox(&["load", "-i", "a.tar"]).succeeds();
+        let id = |platform: &str| {
+            let words = ["image", "inspect", "--platform", platform, "-f", "{{.Id}} {{.RepoTags}}", "multi:1"];
+            room.envbox(&words).succeeds().stdout()
+        };
+        assert_ne!(id("linux/arm/v5"), id("linux/arm/v7"));
+        assert!(id("linux/arm/v7").ends_with("[multi:1]\n"));
+        room.envbox(&["image", "inspect", "--platform", "linux/arm/v6", "multi:1"]).exits(1)
+            .warns("it is for linux/arm/v5, linux/arm/v7");
+    }
+
+    fn indexes_share_their_images(room) {
+        whole(room);
+        python(room, &format!("{INDEX}
+put('small.tar', of('linux/arm64', 'linux/386', name='small:1').files())"));
+        room.envbox(&["load", "-i", "small.tar"]).succeeds();
+        // By the manifest of one, as docker has it.
+        let digests = room.envbox(&["images", "-a", "--digests", "--format", "{{.Repository}}@{{.Digest}}"]);
+        for name in digests.succeeds().stdout().lines() {
+            room.envbox(&["image", "inspect", name]).succeeds();
+        }
+        room.envbox(&["rmi", "multi:1"]).succeeds();
+        let words = ["image", "inspect", "--platform", "arm64", "small:1"];
+        room.envbox(&words).succeeds();
+        let whole = std::fs::read_to_string(room.work().join("digest")).unwrap();
+        room.envbox(&["image", "inspect", whole.trim()]).exits(1);
+        room.envbox(&["load", "-i", "whole.tar"]).succeeds();
+        room.envbox(&["image", "prune", "-af"]).succeeds();
+        assert_eq!(room.envbox(&["images", "-aq"]).succeeds().stdout(), "");
+        room.envbox(&["system", "check"]).succeeds().says("OK\n");
+    }
+
+    fn an_index_that_loses_its_name_is_told_and_can_be_had_back(room) {
+        whole(room);
+        let digest = std::fs::read_to_string(room.work().join("digest")).unwrap();
+        let moved = room.envbox(&["load", "--platform", "linux/amd64", "-i", "whole.tar"]).succeeds();
+        moved.says(&format!("renaming the old one with ID {}", digest.trim()));
+        room.envbox(&["tag", digest.trim(), "multi:1"]).succeeds();
+        assert_eq!(room.envbox(&["images", "-aq"]).succeeds().stdout().lines().count(), 3);
+        // The ID of the host's image stands for all.
+        let id = room.envbox(&["images", "-q", "--no-trunc"]).succeeds().stdout();
+        room.envbox(&["rmi", id.trim()]).succeeds();
+        assert_eq!(room.envbox(&["images", "-aq"]).succeeds().stdout(), "");
+        // One that is known goes as a whole by its digest, and leaves what has a name.
+        whole(room);
+        room.envbox(&["tag", id.trim(), "kept:1"]).succeeds();
+        room.envbox(&["rmi", digest.trim()]).succeeds().says("Untagged: multi:1\n");
+        assert_eq!(room.envbox(&["images", "-a"]).succeeds().stdout().lines().count(), 2);
+        room.envbox(&["image", "inspect", digest.trim()]).exits(1);
+        room.envbox(&["system", "check"]).succeeds().says("OK\n");
+    }
+
+    fn an_index_speaks_of_its_own_manifests(room) {
+        // The image is there already, by a manifest of our own.
+        whole(room);
+        room.envbox(&["save", "--platform", "amd64", "-o", "one.tar", "multi:1"]).succeeds();
+        room.envbox(&["rmi", "multi:1"]).succeeds();
+        python(room, "
+name = [n for n in tarfile.open('one.tar').getnames() if n == 'manifest.json']
+files = {m.name: tarfile.open('one.tar').extractfile(m.name).read() for m in tarfile.open('one.tar') if m.isfile()}
+manifest = json.loads(files['index.json'])['manifests'][0]
+text = json.loads(files['blobs/sha256/' + manifest['digest'][7:]]) | {'annotations': {'other': 'manifest'}}
+layout = Layout()
+layout.blobs |= {n: d for n, d in files.items() if n.startswith('blobs/')}
+layout.manifests = [layout.blob(OCI + 'manifest.v1+json', json.dumps(text).encode(), **name_of('one:1'))]
+put('other.tar', layout.files())");
+        room.envbox(&["load", "-i", "other.tar"]).succeeds();
+        room.envbox(&["load", "-i", "whole.tar"]).succeeds();
+        shell(room, "\"$0\" save --format oci-dir -o dir multi:1; test -e dir/blobs/sha256/$(cut -c 8- digest)").succeeds();
+        room.envbox(&["image", "verify", "--all"]).succeeds();
+        room.envbox(&["rmi", "one:1", "multi:1"]).succeeds();
+        room.envbox(&["system", "check"]).succeeds().says("OK\n");
+    }
+
+    fn nobody_gives_a_name_with_a_digest(room) {
+        let name = format!("a@sha256:{}", "1".repeat(64));
+        python(room, &format!("
+layout = Layout()
+layout.manifests = [layout.blob(OCI + 'manifest.v1+json', layout.manifest([BASE]), **name_of('{name}'))]
+put('a.tar', layout.files())
+docker('b.tar', image([BASE], ['{name}']))"));
+        room.envbox(&["load", "-i", "a.tar"]).succeeds().says("Loaded image ID: ");
+        room.envbox(&["load", "-i", "b.tar"]).exits(1).warns("no digest");
+        room.envbox(&["image", "inspect", &name]).exits(1);
+    }
+
+    fn a_filter_of_prune_asks_all_images_of_a_name(room) {
+        python(room, "
+layout = Layout()
+lines = []
+for arch in ('amd64', 'arm64'):
+    labels = {'Labels': {'keep': 'it'}} if arch == 'arm64' else {}
+    text = layout.manifest([layer((arch, 'f'))], architecture=arch, config=labels)
+    lines.append(layout.blob(OCI + 'manifest.v1+json', text, **platform('linux/' + arch)))
+layout.manifests = [layout.blob(OCI + 'index.v1+json', layout.index(lines), **name_of('multi:1'))]
+put('a.tar', layout.files())");
+        room.envbox(&["load", "-i", "a.tar"]).succeeds();
+        room.envbox(&["image", "prune", "-af", "--filter", "label!=keep"]).succeeds().says("reclaimed space: 0B");
+        room.envbox(&["image", "prune", "-af"]).succeeds().says("untagged: multi:1");
+    }
+
     fn documents_that_are_named_again_and_again_do_not_fill_the_memory(room) {
         python(room, "
 layout = Layout()

@@ -126,15 +126,16 @@ impl Image {
             Error::invalid(format!("the config of image {} is malformed", record.id)).because(error)
         })?;
         let platform = record.platform.clone();
+        let names: Vec<ImageRef> =
+            record.names.iter().chain(&record.index_names).cloned().collect();
         Ok(Self {
             id: record.id.to_string(),
-            repo_tags: record
-                .names
+            repo_tags: names
                 .iter()
                 .filter(|name| name.tag().is_some())
                 .map(ToString::to_string)
                 .collect(),
-            repo_digests: repo_digests(&record.names, &record.manifest.to_string()),
+            repo_digests: repo_digests(&names, &record.manifest.to_string()),
             // Only docker's classic builder keeps parents.
             parent: "",
             comment: comment(&file),
