@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::digest::ChainId;
+
 /// One mount as mount(2) would take it; the destination is the caller's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mount {
@@ -17,6 +19,8 @@ pub enum Mount {
     Archive(ArchiveLayer),
     /// A stack of layers, mostly under a writable one.
     Overlay(Overlay),
+    /// A copy of what a stack of layers shows.
+    Copy(TreeCopy),
 }
 
 /// How a layer lies on the disk.
@@ -65,6 +69,34 @@ pub struct Overlay {
     /// The writable layer and its work directory; without it the mount is
     /// read-only.
     pub upper: Option<Upper>,
+}
+
+/// What a stack of layers shows, as a directory of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TreeCopy {
+    /// The layers, topmost first.
+    pub lower: Vec<Lower>,
+    /// Their names, for who copies them to hold meanwhile; none of a directory of the
+    /// host's.
+    pub stack: Vec<ChainId>,
+    /// Its folder: complete, or not there before its first use. None of a view,
+    /// which is copied for each who looks.
+    pub folder: Option<PathBuf>,
+    /// Whether writes are refused.
+    pub read_only: bool,
+}
+
+impl TreeCopy {
+    /// The root in the folder `folder` of a copy.
+    pub fn root(folder: &Path) -> PathBuf {
+        folder.join("root")
+    }
+
+    /// The file in it that was made when all was copied: what changed later was
+    /// written by somebody else.
+    pub fn stamp(folder: &Path) -> PathBuf {
+        folder.join("made")
+    }
 }
 
 /// The writable half of an overlay; both on one file system.

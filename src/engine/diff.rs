@@ -14,9 +14,8 @@ use crate::error::{Error, Result};
 use crate::fs::{self, Dir, FileKind, Metadata};
 use crate::image::compare_paths;
 use crate::mount::Mount;
-use crate::runtime::source;
 
-use super::{Engine, export, launch};
+use super::{Engine, export};
 
 /// How a path differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,23 +65,22 @@ impl Engine {
     /// `NotFound`; those of mounting and reading.
     pub fn diff(&self, name: &str) -> Result<Vec<Change>> {
         // Files may belong to IDs that only the user namespace may read.
-        let user_namespace = self.host()?.user_namespace;
+        self.host()?;
         let store = self.store_with("container", name)?;
         let container = store.container(name)?;
         // Nobody converts the layers while they are read.
         let _held = store.hold(&store.stack(container.chain)?)?;
         let mount = store.container_mount(&container.id)?;
         let upper = match &mount {
-            // All that is there was written.
-            Mount::Bind { .. } | Mount::Archive(_) => None,
+            // All that is there was written, or may have been.
+            Mount::Bind { .. } | Mount::Archive(_) | Mount::Copy(_) => None,
             Mount::Overlay(overlay) => {
                 overlay.upper.as_ref().map(|written| Dir::open(&written.upper)).transpose()?
             }
         };
-        let open = |mount: &Mount| launch::open_root(&source::rootfs(mount, user_namespace)?);
-        let image = open(&store.view(container.chain)?)?;
-        let merged = open(&export::read_only(mount))?;
-        compare(&Trees { image, merged, upper })
+        let image = self.view(container.chain)?;
+        let merged = self.open_root(&export::read_only(mount))?;
+        compare(&Trees { image: image.root().duplicate()?, merged, upper })
     }
 }
 

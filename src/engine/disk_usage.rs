@@ -52,7 +52,8 @@ pub struct ContainerDisk {
     pub container: ContainerSummary,
     /// How many volumes it has.
     pub volumes: usize,
-    /// Of the files that it wrote, in bytes; none of one that goes with its end.
+    /// Of the files that it wrote, or of all if it has a copy of its image's, in
+    /// bytes; none of one that goes with its end.
     pub written: u64,
 }
 
@@ -128,7 +129,7 @@ impl Engine {
         }
         let disk = |container: ContainerSummary| {
             let written = match store.container(container.id.as_str()) {
-                Ok(record) => self.written(store, &record),
+                Ok(record) => self.occupied(store, &record),
                 Err(error) => Err(error),
             };
             let written = match written {

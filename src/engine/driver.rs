@@ -2,13 +2,16 @@
 //!
 //! The first that is true: what `--storage-driver` says; what the store was
 //! begun or migrated with; `erofs` for root on a kernel that can mount its
-//! layers; `overlay`.
+//! layers; `overlay` where one can be written to in the store; `copy`.
+
+use std::ffi::OsStr;
+use std::path::Path;
 
 use crate::digest::ChainId;
 use crate::error::{Error, Result};
-use crate::fs::{self, Dir};
+use crate::fs::{self, Dir, FileKind};
 use crate::image::{self, Below, LayerTarget, LowerLayer, MarkSpace};
-use crate::mount::{ArchiveLayer, LayerForm, Mount};
+use crate::mount::{ArchiveLayer, LayerForm, Lower, Mount, Overlay, Upper};
 use crate::runtime::idmap::UserNamespace;
 use crate::runtime::{archive, source};
 use crate::store::{Driver, LayerLocation, Store};
@@ -35,9 +38,47 @@ impl Engine {
         if let Some(chosen) = store.driver()? {
             return Ok(chosen);
         }
-        let chosen = match obstacle(store, Driver::Erofs, user_namespace)? {
-            None => Driver::Erofs,
-            Some(why) => {
+        let chosen = self.first_choice(store, user_namespace)?;
+        store.set_driver(chosen)?;
+        Ok(chosen)
+    }
+
+    /// Chooses the driver of a store that has none yet, for a container that is
+    /// the first thing in it.
+    ///
+    /// # Errors
+    /// As [`Engine::storage_driver`].
+    pub(super) fn choose_driver(&self, store: &Store) -> Result<()> {
+        match self.settings.storage_driver {
+            None if store.driver()?.is_none() => self.storage_driver().map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    fn first_choice(&self, store: &Store, user_namespace: UserNamespace) -> Result<Driver> {
+        let no_overlay = obstacle(store, Driver::Overlay, user_namespace)?;
+        // Containers stand on an overlay of archives as well.
+        let no_erofs = match &no_overlay {
+            None => obstacle(store, Driver::Erofs, user_namespace)?,
+            Some(_) => None,
+        };
+        Ok(match (no_overlay, no_erofs) {
+            (Some(why), _) => {
+                self.notify(
+                    format!(
+                        "each container gets a copy of its image's files, for want of an overlay: \
+                         {}",
+                        why.chain()
+                    ),
+                    Some(
+                        "it takes their time and room; put the store on ext4, xfs, btrfs or tmpfs with \
+                         --root, if it is not",
+                    ),
+                );
+                Driver::Copy
+            }
+            (None, None) => Driver::Erofs,
+            (None, Some(why)) => {
                 if user_namespace == UserNamespace::Inherited {
                     self.notify(
                         format!("layers are kept as directories: {}", why.chain()),
@@ -46,9 +87,7 @@ impl Engine {
                 }
                 Driver::Overlay
             }
-        };
-        store.set_driver(chosen)?;
-        Ok(chosen)
+        })
     }
 
     /// Fails if `driver` cannot be had here.
@@ -68,13 +107,20 @@ impl Engine {
 }
 
 /// How a layer upon `below` is to be kept where `wanted` is the driver of new ones:
-/// as a directory, if something below is kept beside its layer. An index is made
-/// of what is seen, and would lose that where it brings a file up.
+/// as a directory, if something below is kept beside its layer, or marked in our
+/// own way. An index is made of what is seen, and would lose that where it brings a
+/// file up.
 ///
 /// # Errors
 /// Those of the store and the disk.
 pub(super) fn upon(store: &Store, below: Option<ChainId>, wanted: Driver) -> Result<Driver> {
+    if wanted.form() == LayerForm::Tree {
+        return Ok(wanted);
+    }
     for chain in store.stack(below)? {
+        if store.is_for_copies(chain)? {
+            return Ok(Driver::Copy);
+        }
         if fs::metadata(&save::layer(store, chain)?.overrides)?.is_some() {
             return Ok(Driver::Overlay);
         }
@@ -85,7 +131,10 @@ pub(super) fn upon(store: &Store, below: Option<ChainId>, wanted: Driver) -> Res
 /// Why `driver` cannot be used.
 fn obstacle(store: &Store, driver: Driver, user_namespace: UserNamespace) -> Result<Option<Error>> {
     match (driver, user_namespace) {
-        (Driver::Overlay, _) => Ok(None),
+        (Driver::Copy, _) => Ok(None),
+        (Driver::Overlay, _) => {
+            store.spooled(|spool| overlay_obstacle(spool.path(), user_namespace))
+        }
         (Driver::Erofs, UserNamespace::Entered) => {
             Ok(Some(Error::unsupported("only root may mount EROFS images")))
         }
@@ -95,6 +144,26 @@ fn obstacle(store: &Store, driver: Driver, user_namespace: UserNamespace) -> Res
             Ok(archive::obstacle(&archive_of(&target)))
         }),
     }
+}
+
+/// Why no overlay can be written to in the empty folder `room`. The mount alone
+/// does not tell: without extended attributes a directory cannot take the place of
+/// one that was removed.
+fn overlay_obstacle(room: &Path, user_namespace: UserNamespace) -> Result<Option<Error>> {
+    let path = |name: &str| room.join(name);
+    for name in ["lower", "lower/old", "upper", "work"] {
+        fs::create_dir(&path(name), 0o700)?;
+    }
+    let upper = Upper { upper: path("upper"), work: path("work"), volatile: true };
+    let lower = vec![Lower::Directory(path("lower"))];
+    let overlay = Mount::Overlay(Overlay { lower, upper: Some(upper) });
+    let replace = || {
+        let root = launch::open_root(&source::rootfs(&overlay, user_namespace)?)?;
+        let name = OsStr::new("old");
+        root.remove(name, FileKind::Directory)?;
+        root.create_dir(name).map(drop)
+    };
+    Ok(replace().err())
 }
 
 fn archive_of(target: &LayerTarget) -> ArchiveLayer {
@@ -137,6 +206,7 @@ impl Below for Stack<'_> {
 
     fn merged(&self) -> Result<Option<Dir>> {
         let Some(chain) = self.chain else { return Ok(None) };
+        // Only for an index, which needs no copy: see `upon`.
         let mount = self.store.view(Some(chain))?;
         launch::open_root(&source::rootfs(&mount, self.user_namespace)?).map(Some)
     }

@@ -5,11 +5,10 @@ use std::io::Write;
 
 use crate::error::{Error, Kind, Result};
 use crate::image::{self, ExcludeSet, ImportOptions, Report};
-use crate::mount::{Lower, Mount, Overlay};
-use crate::runtime::source;
+use crate::mount::{Lower, Mount, Overlay, TreeCopy};
 use crate::store::{ContainerRecord, ImageRecord, Store};
 
-use super::{Engine, ExcludeOptions, TarOutput, driver, launch, save};
+use super::{Engine, ExcludeOptions, TarOutput, driver, save};
 
 /// What is to be exported, and how.
 #[derive(Clone, Debug)]
@@ -86,7 +85,7 @@ impl Engine {
                 let overrides = save::layer(store, chain)?.overrides;
                 image::write_layer((&driver::open_layer(&location)?, &overrides), to.0, to.1)
             }
-            _ => self.write_mounted(&store.view(image.chain())?, to),
+            _ => image::write_canonical(self.view(image.chain())?.root(), to.0, to.1),
         };
         report.and_then(|report| store.let_go(held).map(|()| report))
     }
@@ -96,8 +95,7 @@ impl Engine {
         mount: &Mount,
         (options, output): (&ImportOptions, &mut dyn Write),
     ) -> Result<Report> {
-        let root = source::rootfs(mount, self.host()?.user_namespace)?;
-        image::write_canonical(&launch::open_root(&root)?, options, output)
+        image::write_canonical(&self.open_root(mount)?, options, output)
     }
 }
 
@@ -107,6 +105,7 @@ pub(super) fn read_only(mount: Mount) -> Mount {
     match mount {
         Mount::Bind { source, .. } => Mount::Bind { source, read_only: true },
         Mount::Archive(archive) => Mount::Archive(archive),
+        Mount::Copy(copy) => Mount::Copy(TreeCopy { read_only: true, ..copy }),
         Mount::Overlay(Overlay { mut lower, upper }) => {
             lower.splice(0..0, upper.map(|written| Lower::Directory(written.upper)));
             Mount::Overlay(Overlay { lower, upper: None })

@@ -115,6 +115,11 @@ fn a_container_is_inspected_before_an_image() {
 
 #[test]
 fn a_tree_is_read_beside_the_container_that_writes_it() {
+    let copy = |read_only| {
+        let folder = Some("/c".into());
+        Mount::Copy(TreeCopy { lower: Vec::new(), stack: Vec::new(), folder, read_only })
+    };
+    assert_eq!(read_only(copy(false)), copy(true));
     let bind = |read_only| Mount::Bind { source: "/a".into(), read_only };
     assert_eq!(read_only(bind(false)), bind(true));
     let upper = crate::mount::Upper { upper: "/u".into(), work: "/w".into(), volatile: false };

@@ -8,13 +8,15 @@ use crate::id::ContainerId;
 use crate::monitor::Health;
 use crate::mount::Mount;
 use crate::platform::Platform;
-use crate::store::{ContainerRecord, ContainerState, ImageRecord, Store};
+use crate::store::{ContainerRecord, ContainerState, Driver, ImageRecord, Store};
 
 use super::lifecycle::{KeptSpec, no_such_container};
 use super::options::restart::RestartPolicy;
 use super::options::signal::Signal;
 use super::running::{self, Running};
-use super::{ContainerRequest, ContainerSummary, Engine, MountPoint, containers, platforms};
+use super::{
+    ContainerRequest, ContainerSummary, Engine, MountPoint, containers, mounted, platforms,
+};
 
 /// What sort of object a name means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +45,8 @@ pub struct ImageDetails {
     pub config: Vec<u8>,
     /// What a container of it stands on.
     pub mount: Mount,
+    /// How its topmost layer is kept.
+    pub driver: Driver,
     /// When it last got a name, as far as the events go back.
     pub last_tagged: Option<Timestamp>,
 }
@@ -126,9 +130,16 @@ impl Engine {
     pub fn inspect_image(&self, name: &str, wanted: Option<&Platform>) -> Result<Inspected> {
         let store = self.store_with("image", name)?;
         let record = platforms::resolve(store, name, wanted)?.image;
+        let mount = store.view(record.chain())?;
+        let driver = match Driver::of_mount(&mount) {
+            // Trees are kept by both.
+            Driver::Overlay if store.driver()? == Some(Driver::Copy) => Driver::Copy,
+            driver => driver,
+        };
         Ok(Inspected::Image(Box::new(ImageDetails {
             config: store.image_config(&record)?,
-            mount: store.view(record.chain())?,
+            mount,
+            driver,
             last_tagged: last_tagged(store, &record)?,
             record,
         })))
@@ -252,9 +263,24 @@ impl Engine {
         match store.container_mount(&container.id)? {
             Mount::Bind { source, .. } => fs::tree_size(&source),
             Mount::Archive(_) => Ok(0),
+            Mount::Copy(copy) => mounted::written(&copy),
             Mount::Overlay(overlay) => {
                 overlay.upper.map_or(Ok(0), |written| fs::tree_size(&written.upper))
             }
+        }
+    }
+}
+
+impl Engine {
+    /// Of the files that go with a container, in bytes: all of its copy, if it has
+    /// one.
+    pub(super) fn occupied(&self, store: &Store, container: &ContainerRecord) -> Result<u64> {
+        match store.container_mount(&container.id)? {
+            Mount::Copy(copy) => {
+                self.host()?;
+                mounted::size(&copy)
+            }
+            _ => self.written(store, container),
         }
     }
 }

@@ -15,9 +15,9 @@ use crate::monitor::{
 };
 use crate::oci::ImageConfig;
 use crate::platform::Platform;
+use crate::runtime::plan;
 use crate::runtime::plan::{Environment, Plan};
 use crate::runtime::spec::PidNamespace;
-use crate::runtime::{plan, source};
 use crate::store::{ImageRecord, Resolved, VolumeHolder};
 
 use super::Engine;
@@ -190,7 +190,7 @@ impl Engine {
         let host = *self.host()?;
         keeping.group = self.make_group(&keeping.running.id, &request.resources)?;
         let is_32bit = check_platform(platform)?;
-        let root = source::rootfs(keeping.place.mount(), host.user_namespace)?;
+        let root = self.mount_root(keeping.place.mount())?;
         let rootfs = fs::Rootfs::new(open_root(&root)?);
         let doors = self.open_neighbors(&request.isolation)?;
         let Keeping { store, place, running, .. } = &*keeping;

@@ -27,7 +27,8 @@ impl Engine {
         for chain in store.layers()? {
             let parent = store.layer_record(chain)?.and_then(|record| record.parent);
             let to = driver::upon(store, parent, to)?;
-            if store.layer(chain)?.form == to.form() {
+            let is_misread = to == Driver::Overlay && store.is_for_copies(chain)?;
+            if store.layer(chain)?.form == to.form() && !is_misread {
                 continue;
             }
             convert(self, (store, chain), to, user_namespace)

@@ -34,6 +34,7 @@ mod limits;
 mod load;
 mod logs;
 mod migrate;
+mod mounted;
 mod neighbors;
 pub mod options;
 mod platforms;
@@ -163,6 +164,7 @@ impl Engine {
             return Ok(store);
         }
         let store = Store::open(&self.settings.store)?;
+        let store = store.with_driver(self.settings.storage_driver);
         Ok(self.store.get_or_init(|| store))
     }
 
@@ -174,6 +176,7 @@ impl Engine {
         if self.store.get().is_none()
             && let Some(store) = Store::open_existing(&self.settings.store)?
         {
+            let store = store.with_driver(self.settings.storage_driver);
             return Ok(Some(self.store.get_or_init(|| store)));
         }
         Ok(self.store.get())

@@ -147,6 +147,17 @@ impl Dir {
         Ok(Metadata::from(&stat))
     }
 
+    /// When anything was last done to `name`, itself if it is a symbolic link.
+    ///
+    /// # Errors
+    /// Those of fstatat(2).
+    pub fn change_time(&self, name: &OsStr) -> Result<Timestamp> {
+        let stat = rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|error| self.fail("look at", name, error))?;
+        let nanoseconds = u32::try_from(stat.st_ctime_nsec).unwrap_or(0);
+        Ok(Timestamp { seconds: stat.st_ctime, nanoseconds })
+    }
+
     /// What this directory is.
     ///
     /// # Errors
@@ -289,6 +300,26 @@ impl Names {
         self.spans.sort_unstable_by(|a, b| name(a).cmp(name(b)));
     }
 
+    /// The names of all `lists`, each once.
+    pub fn union(lists: Vec<Self>) -> Self {
+        let mut lists = lists.into_iter();
+        let mut all = lists.next().unwrap_or_default();
+        let mut is_union = false;
+        for list in lists.filter(|list| !list.is_empty()) {
+            list.iter().for_each(|name| all.push(name.as_bytes()));
+            is_union = true;
+        }
+        if is_union {
+            all.sort();
+            let Self { bytes, spans } = &mut all;
+            let name = |&(start, length): &(u32, u16)| {
+                &bytes[start as usize..start as usize + usize::from(length)]
+            };
+            spans.dedup_by(|a, b| name(a) == name(b));
+        }
+        all
+    }
+
     /// How many names there are.
     pub fn len(&self) -> usize {
         self.spans.len()
@@ -339,6 +370,18 @@ mod tests {
             let names = handle.names().unwrap();
             assert_eq!(names.iter().collect::<Vec<_>>(), ["a", "b", "c"]);
         }
+    }
+
+    #[test]
+    fn a_union_has_each_name_once() {
+        let names = |of: &[&str]| {
+            let mut names = Names::default();
+            of.iter().for_each(|name| names.push(name.as_bytes()));
+            names
+        };
+        let union = Names::union(vec![names(&["a", "c"]), names(&["a", "b"]), names(&[])]);
+        assert_eq!(union.iter().collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert!(Names::union(Vec::new()).is_empty());
     }
 
     #[test]

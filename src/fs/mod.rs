@@ -33,7 +33,7 @@ pub use dir::{Dir, Names, Owner};
 pub use metadata::{FileKind, Metadata, Timestamp};
 pub use rootfs::{Rootfs, clean};
 pub use trash::remove_tree;
-pub use usage::tree_size;
+pub use usage::{tree_size, tree_size_since};
 pub use xattr::{list_xattrs, offer_xattr, read_xattr, remove_xattr, write_xattr};
 
 /// The whole content of the file at `path`.
@@ -86,6 +86,13 @@ pub fn is_no_directory(error: &Error) -> bool {
     let source = std::error::Error::source(error);
     let errno = source.and_then(|source| source.downcast_ref::<io::Error>()?.raw_os_error());
     matches!(errno, Some(libc::ENOTDIR | libc::ELOOP))
+}
+
+/// True if `error` says that a file system is full, or its user's part of it.
+pub fn is_full(error: &Error) -> bool {
+    let source = std::error::Error::source(error);
+    let errno = source.and_then(|source| source.downcast_ref::<io::Error>()?.raw_os_error());
+    matches!(errno, Some(libc::ENOSPC | libc::EDQUOT))
 }
 
 /// Opens the file at `path` for reading.

@@ -40,6 +40,9 @@ pub struct LayerTarget {
     pub frame: PathBuf,
     /// The folder of what later members of the tar replaced, if any did.
     pub replaced: PathBuf,
+    /// A file that is there if the tree has marks which the kernel does not
+    /// understand: see `marks`.
+    pub marks: PathBuf,
     /// The checksums by which a damaged file is named; a layer that an older
     /// envbox made has none.
     pub sums: PathBuf,
@@ -57,6 +60,7 @@ impl LayerTarget {
             overrides: folder.join("overrides"),
             frame: folder.join("frame"),
             replaced: folder.join("replaced"),
+            marks: folder.join("marks"),
             sums: folder.join("sums"),
         }
     }

@@ -3,11 +3,20 @@
 //! "redirect_dir", "Metadata only copy up"), and what a layer's tar has in
 //! their place (image spec, layer.md, "Whiteouts").
 //!
+//! Some file systems hold no such marks: another overlay (`mknod` of 0:0 is
+//! denied there), NFS, many in user space. There the tree of a layer has marks of
+//! our own, which no kernel understands: a FIFO of mode 7000 by the name of what is
+//! removed, or by the name `.wh..wh..opq` in a directory that is opaque. What a
+//! layer has of these itself is kept beside its tree. A file beside the tree tells
+//! that it has such marks.
+//!
 //! It knows nothing of what a mark hides.
 
 use std::ffi::{OsStr, OsString};
 
-use crate::error::{Kind, Result};
+use std::path::Path;
+
+use crate::error::{Error, Kind, Result};
 use crate::fs::{self, Dir, FileKind, Metadata};
 
 use super::entry::{Attributes, Entry, EntryKind};
@@ -17,6 +26,11 @@ const REDIRECT: &str = "redirect";
 const METACOPY: &str = "metacopy";
 /// What an opaque directory says; `x` means something else since Linux 6.7.
 const YES: &[u8] = b"y";
+
+/// The mode of a FIFO that is a mark of our own: nobody's who wants to use it.
+pub(super) const OWN_MODE: u32 = 0o7000;
+/// The name of the one that makes a directory opaque; no member of a layer's.
+pub(super) const OPAQUE_NAME: &str = ".wh..wh..opq";
 
 /// Where an overlay keeps its marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,19 +60,26 @@ impl MarkSpace {
     /// # Errors
     /// Those of reading the attribute.
     pub(super) fn is_opaque(self, dir: &Dir) -> Result<bool> {
-        match fs::read_xattr(dir, OsStr::new("."), &self.name_of(OPAQUE)) {
-            Ok(value) => Ok(value.is_some_and(|value| value == YES)),
-            Err(error) if error.kind() == Kind::Unsupported => Ok(false),
-            Err(error) => Err(error),
-        }
+        let says_so = match fs::read_xattr(dir, OsStr::new("."), &self.name_of(OPAQUE)) {
+            Ok(value) => value.is_some_and(|value| value == YES),
+            Err(error) if error.kind() == Kind::Unsupported => false,
+            Err(error) => return Err(error),
+        };
+        Ok(says_so || has_own_opaque(dir)?)
     }
 
-    /// Lets `dir` hide what lower layers have in it.
+    /// Lets `dir`, which is in the tree of a layer, hide what lower layers have in
+    /// it; the file `own` is made where that takes a mark of our own.
     ///
     /// # Errors
-    /// Those of writing the attribute.
-    pub(super) fn make_opaque(self, dir: &Dir) -> Result<()> {
-        fs::write_xattr(dir, OsStr::new("."), (&self.name_of(OPAQUE), YES))
+    /// Those of writing the attribute, if a mark cannot be made, either.
+    pub(super) fn make_opaque(self, dir: &Dir, own: &Path) -> Result<()> {
+        make_opaque(dir, OsStr::new("."), self).or_else(|error| {
+            refused_is_own(error, own, || match has_own_opaque(dir)? {
+                true => Ok(()),
+                false => make_own(dir, OsStr::new(OPAQUE_NAME)),
+            })
+        })
     }
 
     /// True if the attribute `name` is the overlay's and not the file's.
@@ -114,7 +135,28 @@ pub(super) fn is_opaque(dir: &Dir, name: &OsStr) -> Result<bool> {
             return Ok(true);
         }
     }
-    Ok(false)
+    has_own_opaque(&dir.open_dir(name)?)
+}
+
+fn has_own_opaque(dir: &Dir) -> Result<bool> {
+    Ok(fs::absent_is_none(dir.metadata(OsStr::new(OPAQUE_NAME)))?.is_some())
+}
+
+fn make_own(dir: &Dir, name: &OsStr) -> Result<()> {
+    dir.create_node(name, FileKind::Fifo, (0, 0))?;
+    dir.set_mode(name, OWN_MODE)
+}
+
+/// What `make` makes, where `error` says that the file system refuses the kernel's
+/// mark; beside it the file `own`.
+fn refused_is_own(error: Error, own: &Path, make: impl FnOnce() -> Result<()>) -> Result<()> {
+    if !matches!(error.kind(), Kind::Denied | Kind::Unsupported | Kind::Invalid) {
+        return Err(error);
+    }
+    // First: what is understood wrongly is worse than what is missing.
+    fs::write_plain(own, b"")?;
+    // What the file system says of its own marks tells more.
+    make().map_err(|_| error)
 }
 
 /// True if the attribute `name` is an overlay's in either space.
@@ -122,17 +164,33 @@ pub(super) fn is_mark(name: &[u8]) -> bool {
     MarkSpace::ALL.iter().any(|space| space.has(name))
 }
 
-/// Makes the directory `name` opaque.
-///
-/// # Errors
-/// Those of lsetxattr(2).
-pub(super) fn make_opaque(dir: &Dir, name: &OsStr, space: MarkSpace) -> Result<()> {
+fn make_opaque(dir: &Dir, name: &OsStr, space: MarkSpace) -> Result<()> {
     fs::write_xattr(dir, name, (&space.name_of(OPAQUE), YES))
 }
 
-/// True if a file of an upper directory or layer is overlayfs's removal.
-pub(super) fn is_whiteout(found: &Metadata) -> bool {
+/// True if a file of an upper directory is overlayfs's removal.
+pub(super) fn is_overlays_whiteout(found: &Metadata) -> bool {
     found.kind == FileKind::CharDevice && found.rdev == (0, 0)
+}
+
+/// True if a file of a layer's tree is a mark of our own.
+pub(super) fn is_own(found: &Metadata) -> bool {
+    found.kind == FileKind::Fifo && found.mode == OWN_MODE
+}
+
+/// True if a file of a layer's tree is a removal.
+pub(super) fn is_whiteout(found: &Metadata) -> bool {
+    is_overlays_whiteout(found) || is_own(found)
+}
+
+/// Puts a removal by `name` into the directory `dir` of a layer's tree; the file
+/// `own` is made where that takes a mark of our own.
+///
+/// # Errors
+/// Those of mknodat(2) for both.
+pub(super) fn make_whiteout((dir, name): (&Dir, &OsStr), own: &Path) -> Result<()> {
+    dir.create_node(name, FileKind::CharDevice, (0, 0))
+        .or_else(|error| refused_is_own(error, own, || make_own(dir, name)))
 }
 
 /// The member that removes `path`: an empty file, owner and time 0.
@@ -145,7 +203,7 @@ pub(super) fn whiteout(path: &[u8]) -> Entry {
 /// The member that hides what lower layers have in the directory `path`.
 pub(super) fn opaque(path: &[u8]) -> Entry {
     let slash: &[u8] = if path.is_empty() { b"" } else { b"/" };
-    marker([path, slash, b".wh..wh..opq"].concat())
+    marker([path, slash, OPAQUE_NAME.as_bytes()].concat())
 }
 
 fn marker(path: Vec<u8>) -> Entry {
@@ -185,5 +243,25 @@ mod tests {
         assert!(!is_opaque(&dir, name).unwrap());
         make_opaque(&dir, name, MarkSpace::User).unwrap();
         assert!(is_opaque(&dir, name).unwrap());
+    }
+
+    #[test]
+    fn where_the_kernels_marks_are_refused_there_are_our_own() {
+        let room = tempfile::tempdir().unwrap();
+        let dir = Dir::open(room.path()).unwrap();
+        let (name, own) = (OsStr::new("gone"), room.path().join("own"));
+        let refuse =
+            |kind| refused_is_own(Error::new(kind, "refused"), &own, || make_own(&dir, name));
+        assert_eq!(refuse(Kind::AlreadyExists).unwrap_err().kind(), Kind::AlreadyExists);
+        assert!(!own.exists());
+        refuse(Kind::Denied).unwrap();
+        let found = dir.metadata(name).unwrap();
+        assert!(own.exists() && is_whiteout(&found) && !is_overlays_whiteout(&found));
+        // There is one by that name: the first reason is told.
+        assert_eq!(refuse(Kind::Unsupported).unwrap_err().kind(), Kind::Unsupported);
+        let below = dir.create_dir(OsStr::new("d")).unwrap();
+        make_own(&below, OsStr::new(OPAQUE_NAME)).unwrap();
+        assert!(is_opaque(&dir, OsStr::new("d")).unwrap());
+        assert!(MarkSpace::User.is_opaque(&below).unwrap());
     }
 }

@@ -31,6 +31,7 @@ mod layer;
 mod layout;
 mod load;
 mod marks;
+mod merge;
 mod overrides;
 mod pack;
 mod pax;
@@ -56,8 +57,8 @@ pub use compress::{is_compressed, open_compressed};
 pub use derive::{ChildImage, derive};
 pub use diff::{Changes, CopiedChanges, MarkSpace, copy_changes, finish_layer};
 pub use difference::{
-    Compared, Difference, DifferenceSource, DifferenceTarget, LateLinks, ParentView,
-    amend_difference, import_difference,
+    Compared, Difference, DifferenceSource, DifferenceTarget, LateLinks, ParentView, WrittenCopy,
+    amend_difference, copied_difference, import_difference,
 };
 pub use entry::{Attributes, Entry, EntryKind, Segment, SparseMap, Xattrs, compare_paths};
 pub use erofs::{IndexOptions, Indexed, Level, write_index};
@@ -72,6 +73,7 @@ pub use layout::{
     write_layout_archive,
 };
 pub use load::{Below, LayerLimits, LoadOptions, LoadedLayer, convert_layer, load_layer};
+pub use merge::{MergedCopy, copy_merged};
 pub use overrides::Overrides;
 pub use pack::Compression;
 pub use read::TarReader;

@@ -3,7 +3,7 @@
 //! that were refused. Kept beside the tree, it makes the tree whole again.
 //!
 //! On disk it is a canonical tar of headers without data, in canonical order:
-//! a device stands for itself and is not in the tree; any other member
+//! a device or FIFO stands for itself and is not in the tree; any other member
 //! replaces the attributes of what is in the tree by that path. No file at all
 //! means that nothing was refused.
 
@@ -73,7 +73,9 @@ impl Overrides {
 
     fn insert(&mut self, entry: Entry) -> Result<()> {
         match entry.kind {
-            EntryKind::CharDevice(..) | EntryKind::BlockDevice(..) => self.add_node(entry),
+            EntryKind::CharDevice(..) | EntryKind::BlockDevice(..) | EntryKind::Fifo => {
+                self.add_node(entry)
+            }
             _ => self.add_attributes(&entry.path, entry.attributes),
         }
     }
@@ -106,7 +108,7 @@ impl Overrides {
         self.map.is_empty()
     }
 
-    /// Keeps the device `entry`, which is not in the tree.
+    /// Keeps the device or FIFO `entry`, which is not in the tree.
     ///
     /// # Errors
     /// `Unsupported` if there is too much to keep.

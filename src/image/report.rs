@@ -29,6 +29,8 @@ pub enum Topic {
     Overridden,
     /// The file system refused something, and nothing keeps it.
     Lost,
+    /// What may not be read was left out.
+    Unreadable,
     /// A directory that the archive does not list was created.
     ImplicitDirectory,
     /// A later member of the archive replaced an earlier one.
@@ -65,6 +67,10 @@ impl Topic {
             Self::Lost => format!(
                 "the file system refused the owner, mode, time, attributes or device of {}",
                 counted("file", "files")
+            ),
+            Self::Unreadable => counted(
+                "file or directory that this user may not read was left out",
+                "files and directories that this user may not read were left out",
             ),
             Self::ImplicitDirectory => counted(
                 "directory that the archive does not list was created (mode 0755, owner 0:0)",

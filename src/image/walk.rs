@@ -194,6 +194,9 @@ impl Walk<'_> {
             if self.is_excluded(&path) {
                 continue;
             }
+            if self.options.is_layer && name == marks::OPAQUE_NAME {
+                continue;
+            }
             if self.options.part.is_none() {
                 refuse_whiteout(name, &path)?;
             }

@@ -141,6 +141,10 @@ fn finish(
     fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_NODEV)
 }
 
+/// What does without an overlay that can be written to.
+const COPY: &str = "do without one: envbox --storage-driver copy for once, envbox system migrate \
+                    copy for good";
+
 fn explain(error: Errno, overlay: &Overlay, user_namespace: UserNamespace) -> Error {
     let failed = Error::io_named("cannot mount the overlay of the root filesystem", error);
     let is_read_only = |upper: &Upper| {
@@ -153,18 +157,21 @@ fn explain(error: Errno, overlay: &Overlay, user_namespace: UserNamespace) -> Er
                 "the store is on a file system that is read-only: make it writable, or choose \
                  another store with --root",
             ),
-        Errno::NODEV => failed.hint("the kernel has no overlayfs: modprobe overlay"),
-        Errno::PERM if user_namespace == UserNamespace::Entered => failed
-            .hint("overlayfs in a user namespace needs Linux 5.11 or later; run as root otherwise"),
+        Errno::NODEV => {
+            failed.hint(format!("the kernel has no overlayfs: modprobe overlay, or {COPY}"))
+        }
+        Errno::PERM if user_namespace == UserNamespace::Entered => failed.hint(format!(
+            "overlayfs in a user namespace needs Linux 5.11 or later; run as root, or {COPY}"
+        )),
         Errno::TOOBIG => failed.hint(format!(
             "its {} layers are too many for this kernel: use Linux 6.8 or later, or flatten the \
              image: envbox export IMAGE | envbox import - NAME",
             overlay.lower.len()
         )),
-        Errno::INVAL => failed.hint(
-            "the store must lie on a file system that can hold an overlay's upper directory \
-             (ext4, xfs, btrfs, tmpfs; not NFS, not another overlay): choose one with --root",
-        ),
+        Errno::INVAL => failed.hint(format!(
+            "the store's file system cannot hold an overlay's upper directory, as NFS or another \
+             overlay: choose ext4, xfs, btrfs or tmpfs with --root, or {COPY}"
+        )),
         _ => failed,
     }
 }

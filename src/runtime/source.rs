@@ -20,7 +20,7 @@ use rustix::mount::{
 
 use crate::error::{Error, Result};
 use crate::fs;
-use crate::mount::Mount;
+use crate::mount::{Mount, TreeCopy};
 use crate::sys::mount::{
     MountAttributes, NO_DEVICES, NO_PROGRAMS, NO_SET_ID, READ_ONLY, set_attributes,
 };
@@ -74,23 +74,29 @@ pub fn new_filesystem(
     fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 
-/// Mounts what storage produced, detached.
+/// Mounts what storage produced, detached; a copy must be there.
 ///
 /// # Errors
 /// Those of the kernel, with the directory named, and a hint where overlayfs
 /// itself is what is missing.
 pub fn rootfs(mount: &Mount, user_namespace: UserNamespace) -> Result<OwnedFd> {
     match mount {
-        Mount::Bind { source, read_only } => {
-            let tree = clone_tree(source, true)?;
-            refuse_devices(tree.as_fd(), source, user_namespace)?;
-            let access = if *read_only { Access::ReadOnly } else { Access::Writable };
-            set_read_only(tree.as_fd(), source, access)?;
-            Ok(tree)
+        Mount::Bind { source, read_only } => bind_root(source, *read_only, user_namespace),
+        Mount::Copy(TreeCopy { folder: Some(folder), read_only, .. }) => {
+            bind_root(&TreeCopy::root(folder), *read_only, user_namespace)
         }
+        Mount::Copy(_) => Err(Error::internal("a view has no copy of its own")),
         Mount::Archive(archive) => archive::mount(archive),
         Mount::Overlay(overlay) => overlay::mount(overlay, user_namespace),
     }
+}
+
+fn bind_root(path: &Path, read_only: bool, user_namespace: UserNamespace) -> Result<OwnedFd> {
+    let tree = clone_tree(path, true)?;
+    refuse_devices(tree.as_fd(), path, user_namespace)?;
+    let access = if read_only { Access::ReadOnly } else { Access::Writable };
+    set_read_only(tree.as_fd(), path, access)?;
+    Ok(tree)
 }
 
 /// A detached copy of the mount at `path`, with those below it if

@@ -14,6 +14,7 @@ use super::Store;
 
 /// The files of a layer, below `layers/<chain ID>/`.
 pub(super) const TREE: &str = "tree";
+const MARKS: &str = "marks";
 const ROOT: &str = "root";
 const INDEX: &str = "index";
 const DATA: &str = "tar";
@@ -28,26 +29,30 @@ pub enum Driver {
     Erofs,
     /// Directories, which overlayfs stacks.
     Overlay,
+    /// Directories, of which every container gets a copy.
+    Copy,
 }
 
 impl Driver {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Erofs, Self::Overlay];
+    pub const ALL: [Self; 3] = [Self::Erofs, Self::Overlay, Self::Copy];
 
     /// The name in the layers' rows, and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Erofs => "erofs",
             Self::Overlay => "overlay",
+            Self::Copy => "copy",
         }
     }
 
-    /// The driver of the topmost layer of `mount`.
+    /// The driver of a copy, else that of the topmost layer of `mount`.
     pub fn of_mount(mount: &Mount) -> Self {
         let top = match mount {
             Mount::Bind { .. } => None,
             Mount::Archive(_) => return Self::Erofs,
             Mount::Overlay(overlay) => overlay.lower.first(),
+            Mount::Copy(_) => return Self::Copy,
         };
         match top {
             Some(Lower::Archive(_)) => Self::Erofs,
@@ -59,7 +64,7 @@ impl Driver {
     pub fn form(self) -> LayerForm {
         match self {
             Self::Erofs => LayerForm::Archive,
-            Self::Overlay => LayerForm::Tree,
+            Self::Overlay | Self::Copy => LayerForm::Tree,
         }
     }
 }
@@ -105,13 +110,18 @@ impl Store {
     }
 }
 
-/// The driver of the layer in the folder `layer`, as what is in it tells.
+/// The driver of the layer in the folder `layer`, as what is in it tells: `copy` if
+/// the kernel would misunderstand its tree.
 ///
 /// # Errors
 /// Those of stat(2).
 pub(super) fn of(layer: &Path) -> Result<Driver> {
-    let is_archive = fs::metadata(&layer.join(DATA))?.is_some();
-    Ok(if is_archive { Driver::Erofs } else { Driver::Overlay })
+    let has = |name: &str| Ok(fs::metadata(&layer.join(name))?.is_some());
+    Ok(match has(DATA)? {
+        true => Driver::Erofs,
+        false if has(MARKS)? => Driver::Copy,
+        false => Driver::Overlay,
+    })
 }
 
 /// What an overlay takes of the layer in the folder `layer`.
@@ -143,6 +153,6 @@ mod tests {
             assert_eq!(driver.name().parse::<Driver>().unwrap(), driver);
         }
         let error = "vfs".parse::<Driver>().unwrap_err();
-        assert_eq!(error.hint_text(), Some("choose one of erofs, overlay"));
+        assert_eq!(error.hint_text(), Some("choose one of erofs, overlay, copy"));
     }
 }

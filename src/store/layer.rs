@@ -47,7 +47,7 @@ pub struct LayerLocation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stacked {
     pub(super) chain: ChainId,
-    pub(super) form: LayerForm,
+    pub(super) driver: Driver,
 }
 
 /// A layer that is being filled. Dropped without a commit, it is removed.
@@ -108,11 +108,11 @@ impl PendingLayer<'_> {
         // stands on it.
         let keep =
             present && workspace::layers_in_use(&self.store.tmp())?.contains(&record.chain_id);
-        let driver = if keep { driver::of(&target)? } else { self.driver };
         if !keep {
             take_away(&self.workspace, &target)?;
             fs::rename(&self.directory(), &target)?;
         }
+        let driver = driver::of(&target)?;
         if !recorded {
             insert(transaction, record, driver)?;
         } else {
@@ -180,10 +180,11 @@ impl PendingLayer<'_> {
         if let Err(error) = refuse_use() {
             return fs::exchange(&self.directory(), &target).and(Err(error));
         }
+        let driver = driver::of(&target)?;
         store.write("convert a layer of", |transaction| {
             transaction.execute(
                 "UPDATE layers SET driver = ?2 WHERE chain = ?1",
-                params![chain.0.encoded(), self.driver.name()],
+                params![chain.0.encoded(), driver.name()],
             )?;
             Ok(())
         })?;
@@ -233,9 +234,18 @@ impl Store {
                 connection.prepare_cached("SELECT driver FROM layers WHERE chain = ?1")?;
             let mut rows = statement.query([chain.0.encoded()])?;
             let Some(row) = rows.next()? else { return Err(missing(chain).into()) };
-            Ok(self.form(chain, row.get_ref(0)?.as_str().unwrap_or_default())?)
+            Ok(self.kept_by(chain, row.get_ref(0)?.as_str().unwrap_or_default())?.form())
         })?;
         Ok(LayerLocation { folder: self.path_of(&Item::Layer(chain)), form })
+    }
+
+    /// True if a mount would misunderstand the tree of the layer `chain`: its
+    /// removals are marked in our own way, where the file system had no other.
+    ///
+    /// # Errors
+    /// Those of stat(2).
+    pub fn is_for_copies(&self, chain: ChainId) -> Result<bool> {
+        Ok(driver::of(&self.path_of(&Item::Layer(chain)))? == Driver::Copy)
     }
 
     /// True if the layer `chain`, which is recorded, is where it should be:
@@ -288,13 +298,13 @@ impl Store {
 
     /// What the layer `chain` is on the disk, which alone is always true: a
     /// conversion may have been killed before it could tell the row.
-    fn form(&self, chain: ChainId, driver: &str) -> Result<LayerForm> {
+    fn kept_by(&self, chain: ChainId, driver: &str) -> Result<Driver> {
         if driver.parse::<Driver>().is_err() {
             return Err(Error::unsupported(format!(
                 "layer {chain} is kept by the driver {driver:?}, which this envbox does not have"
             )));
         }
-        driver::of(&self.path_of(&Item::Layer(chain))).map(Driver::form)
+        driver::of(&self.path_of(&Item::Layer(chain)))
     }
 
     /// The stack that `chain` names, topmost first.
@@ -309,9 +319,9 @@ impl Store {
             while let Some(chain) = next {
                 let mut rows = statement.query([chain.0.encoded()])?;
                 let Some(row) = rows.next()? else { return Err(missing(chain).into()) };
-                let form = self.form(chain, row.get_ref(0)?.as_str().unwrap_or_default())?;
+                let driver = self.kept_by(chain, row.get_ref(0)?.as_str().unwrap_or_default())?;
                 next = parsed_optional::<Hex>(row, 1)?.map(|hex| ChainId(hex.0));
-                stack.push(Stacked { chain, form });
+                stack.push(Stacked { chain, driver });
             }
             Ok(stack)
         })

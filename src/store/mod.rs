@@ -123,6 +123,8 @@ pub struct Store {
     paths: StorePaths,
     database: RefCell<Option<Database>>,
     lock: RefCell<Option<OwnedFd>>,
+    /// The driver of new snapshots, if somebody says so.
+    asked: Option<Driver>,
 }
 
 impl Store {
@@ -149,14 +151,21 @@ impl Store {
     }
 
     fn opened(paths: &StorePaths) -> Self {
-        let store =
-            Self { paths: paths.clone(), database: RefCell::default(), lock: RefCell::default() };
+        let (database, lock) = (RefCell::default(), RefCell::default());
+        let store = Self { paths: paths.clone(), database, lock, asked: None };
         // A command must not fail for what another one left: an ordinary user
         // cannot remove files of a foreign owner outside a user namespace.
         // `sweep` tells what stays.
         let _ = store.sweep();
         store.close_database();
         store
+    }
+
+    /// The same, whose new snapshots have the driver `asked`, if that is one, in
+    /// place of the store's own.
+    #[must_use]
+    pub fn with_driver(self, asked: Option<Driver>) -> Self {
+        Self { asked, ..self }
     }
 
     /// Where this store lies.

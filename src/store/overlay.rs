@@ -35,7 +35,7 @@ pub(super) fn view(mut lower: Vec<Lower>, empty: PathBuf) -> Mount {
 /// Those of the disk.
 pub(super) fn prepare(lower: Vec<Lower>, scratch: Scratch<'_>) -> Result<Mount> {
     let upper = scratch.path().join(UPPER);
-    if fs::metadata(&upper)?.is_none() {
+    if !is_prepared(scratch.path())? {
         make_upper(scratch.path(), lower.first())?;
     }
     if lower.is_empty() {
@@ -45,6 +45,14 @@ pub(super) fn prepare(lower: Vec<Lower>, scratch: Scratch<'_>) -> Result<Mount> 
     fs::ensure_dir(&work, 0o700)?;
     let volatile = matches!(scratch, Scratch::ThrowAway(_));
     Ok(Mount::Overlay(Overlay { lower, upper: Some(Upper { upper, work, volatile }) }))
+}
+
+/// True if [`prepare`] was called for `scratch` before.
+///
+/// # Errors
+/// Those of stat(2).
+pub(super) fn is_prepared(scratch: &Path) -> Result<bool> {
+    Ok(fs::metadata(&scratch.join(UPPER))?.is_some())
 }
 
 /// The root of an overlay has the upper directory's owner and mode: they are

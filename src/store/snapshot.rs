@@ -8,13 +8,16 @@ use crate::digest::ChainId;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::id::ContainerId;
-use crate::mount::{Lower, Mount};
+use crate::mount::{Lower, Mount, TreeCopy};
 
-use super::driver;
+use super::driver::{self, Driver};
 use super::layer::Stacked;
 use super::overlay;
 use super::workspace::{Item, Workspace};
 use super::{Store, layout};
+
+/// The folder of a copy, in that of its snapshot.
+const COPY: &str = "copy";
 
 /// Where a writable snapshot keeps what is written.
 #[derive(Clone, Copy, Debug)]
@@ -83,12 +86,42 @@ impl EphemeralSnapshot {
 
 impl Store {
     /// A read-only mount of `chain`; without one, of nothing at all. It lasts
-    /// as long as the image or container that keeps the layers.
+    /// as long as the image or container that keeps the layers. It is a copy
+    /// without a place where no overlay shows what they are.
     ///
     /// # Errors
     /// `NotFound` if the layers are not in the store.
     pub fn view(&self, chain: Option<ChainId>) -> Result<Mount> {
-        Ok(overlay::view(self.lower(&self.stacked(chain)?), self.paths.root.join(layout::EMPTY)))
+        let stack = self.stacked(chain)?;
+        let lower = self.lower(&stack);
+        if lower.len() > 1 && is_for_copies(&stack) {
+            let stack = names(&stack);
+            return Ok(Mount::Copy(TreeCopy { lower, stack, folder: None, read_only: true }));
+        }
+        Ok(overlay::view(lower, self.paths.root.join(layout::EMPTY)))
+    }
+
+    /// A throw-away copy of `chain`, whatever the driver, for who only looks.
+    ///
+    /// # Errors
+    /// `NotFound` if the layers are not, or no longer, in the store.
+    pub fn prepare_copy(&self, chain: Option<ChainId>) -> Result<EphemeralSnapshot> {
+        let workspace = self.workspace(&self.stack(chain)?)?;
+        let stack = self.stacked(chain)?;
+        let mount = copied((self.lower(&stack), &stack), workspace.path());
+        Ok(EphemeralSnapshot { mount, workspace })
+    }
+
+    /// A folder in which something can be made of the layers `stack` that is to be
+    /// renamed to its place in the store; it goes when it is dropped. Meanwhile the
+    /// layers stay as they are.
+    ///
+    /// # Errors
+    /// Those of the system calls, with the path.
+    pub fn room(&self, stack: &[ChainId]) -> Result<EphemeralSnapshot> {
+        let workspace = self.workspace(stack)?;
+        let source = workspace.path().to_owned();
+        Ok(EphemeralSnapshot { mount: Mount::Bind { source, read_only: false }, workspace })
     }
 
     /// A throw-away writable snapshot on top of `chain`; without one, on top
@@ -102,8 +135,7 @@ impl Store {
         // Looked up once more now that the lock file names them: whoever
         // removed a row before did not see it, whoever does so later will.
         // What a layer is on the disk does not change from here on, either.
-        let lower = self.lower(&self.stacked(chain)?);
-        snapshot(lower, workspace)
+        self.snapshot(&self.stacked(chain)?, workspace)
     }
 
     /// A throw-away writable snapshot on top of the directory `lower`, which
@@ -125,18 +157,32 @@ impl Store {
             .hint("put the store elsewhere with --root, outside the directory"));
         }
         let workspace = self.workspace(&[])?;
-        snapshot(vec![Lower::Directory(lower)], workspace)
+        let lower = vec![Lower::Directory(lower)];
+        let mount = match self.copies(&[])? {
+            true => copied((lower, &[]), workspace.path()),
+            false => overlay::prepare(lower, Scratch::ThrowAway(workspace.path()))?,
+        };
+        Ok(EphemeralSnapshot { mount, workspace })
     }
 
-    /// The writable mount of the kept container `id`, which is in the store.
+    /// The writable mount of the kept container `id`, which is in the store. What
+    /// sort of mount that is stays as it was first; what lies in its directory
+    /// tells.
     ///
     /// # Errors
     /// `NotFound` if it is not.
     pub fn container_mount(&self, id: &ContainerId) -> Result<Mount> {
         let record = self.container(id.as_str())?;
-        let lower = self.lower(&self.stacked(record.chain)?);
+        let stack = self.stacked(record.chain)?;
         let path = self.path_of(&Item::Container(record.id));
-        overlay::prepare(lower, Scratch::Kept(&path))
+        let is_copy = !stack.is_empty()
+            && !overlay::is_prepared(&path)?
+            && (fs::metadata(&path.join(COPY))?.is_some() || self.copies(&stack)?);
+        let lower = self.lower(&stack);
+        match is_copy {
+            true => Ok(copied((lower, &stack), &path)),
+            false => overlay::prepare(lower, Scratch::Kept(&path)),
+        }
     }
 
     /// The directory of the kept container `id`, for files that go with it.
@@ -149,7 +195,7 @@ impl Store {
     /// # Errors
     /// `NotFound` if they are not in the store.
     pub fn stack(&self, chain: Option<ChainId>) -> Result<Vec<ChainId>> {
-        Ok(self.stacked(chain)?.into_iter().map(|layer| layer.chain).collect())
+        Ok(names(&self.stacked(chain)?))
     }
 
     fn stacked(&self, chain: Option<ChainId>) -> Result<Vec<Stacked>> {
@@ -157,13 +203,44 @@ impl Store {
     }
 
     fn lower(&self, stack: &[Stacked]) -> Vec<Lower> {
-        let lower =
-            |layer: &Stacked| driver::lower(&self.path_of(&Item::Layer(layer.chain)), layer.form);
+        let lower = |layer: &Stacked| {
+            driver::lower(&self.path_of(&Item::Layer(layer.chain)), layer.driver.form())
+        };
         stack.iter().map(lower).collect()
+    }
+
+    fn snapshot(&self, stack: &[Stacked], workspace: Workspace) -> Result<EphemeralSnapshot> {
+        let lower = self.lower(stack);
+        let mount = match !stack.is_empty() && self.copies(stack)? {
+            true => copied((lower, stack), workspace.path()),
+            false => overlay::prepare(lower, Scratch::ThrowAway(workspace.path()))?,
+        };
+        Ok(EphemeralSnapshot { mount, workspace })
+    }
+
+    /// Whether a new writable snapshot on top of `stack` is a copy.
+    fn copies(&self, stack: &[Stacked]) -> Result<bool> {
+        if is_for_copies(stack) {
+            return Ok(true);
+        }
+        let driver = match self.asked {
+            Some(asked) => Some(asked),
+            None => self.driver()?,
+        };
+        Ok(driver == Some(Driver::Copy))
     }
 }
 
-fn snapshot(lower: Vec<Lower>, workspace: Workspace) -> Result<EphemeralSnapshot> {
-    let mount = overlay::prepare(lower, Scratch::ThrowAway(workspace.path()))?;
-    Ok(EphemeralSnapshot { mount, workspace })
+/// True if a mount would misunderstand a layer of `stack`.
+fn is_for_copies(stack: &[Stacked]) -> bool {
+    stack.iter().any(|layer| layer.driver == Driver::Copy)
+}
+
+fn names(stack: &[Stacked]) -> Vec<ChainId> {
+    stack.iter().map(|layer| layer.chain).collect()
+}
+
+fn copied((lower, stack): (Vec<Lower>, &[Stacked]), scratch: &Path) -> Mount {
+    let folder = Some(scratch.join(COPY));
+    Mount::Copy(TreeCopy { lower, stack: names(stack), folder, read_only: false })
 }

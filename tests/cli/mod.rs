@@ -34,6 +34,7 @@ mod run;
 mod save;
 mod seed;
 mod shell;
+mod storage_copy;
 mod storage_driver;
 mod sudo;
 mod system_check;

@@ -1,5 +1,5 @@
-//! How layers are kept: by the two drivers, by both at once, and changed from
-//! one to the other.
+//! How layers are kept: as archives and as trees, both at once, and changed from
+//! one to the other. Copies of them have their own file.
 
 use std::path::{Path, PathBuf};
 
@@ -189,7 +189,7 @@ for_everyone! {
         by(room, "vfs", &["images"]).exits(1).warns("no storage driver is called \"vfs\"");
         let mut images = room.command(&["images"]);
         images.env("ENVBOX_STORAGE_DRIVER", "vfs");
-        room.run(images).exits(1).warns("choose one of erofs, overlay");
+        room.run(images).exits(1).warns("choose one of erofs, overlay, copy");
     }
 
     fn an_unchanged_tree_is_not_written_again(room) {

@@ -157,6 +157,10 @@ impl Room {
             ("XDG_RUNTIME_DIR", "run"),
         ];
         command.envs(places.map(|(name, place)| (name, self.path().join(place))));
+        // All tests by another storage driver.
+        if let Some(driver) = std::env::var_os("ENVBOX_TEST_STORAGE_DRIVER") {
+            command.env("ENVBOX_STORAGE_DRIVER", driver);
+        }
         command
     }
 

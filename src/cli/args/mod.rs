@@ -86,7 +86,7 @@ pub(super) struct Global {
     /// Where the store lies [env: ENVBOX_ROOT]
     #[arg(long, value_name = "DIRECTORY")]
     pub root: Option<PathBuf>,
-    /// How new layers are kept: erofs or overlay [env: ENVBOX_STORAGE_DRIVER]
+    /// How new layers are kept: erofs, overlay or copy [env: ENVBOX_STORAGE_DRIVER]
     #[arg(long, value_name = "DRIVER")]
     pub storage_driver: Option<Driver>,
 }

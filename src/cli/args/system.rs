@@ -23,11 +23,11 @@ pub(in crate::cli) enum SystemVerb {
 
 /// Keep all layers by another storage driver
 ///
-/// Converts all layers of the store, which new layers will follow. Images and
-/// their digests stay as they are. No container may run.
+/// Converts all layers of the store, which new layers and containers will
+/// follow. Images and their digests stay as they are. No container may run.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Migrate {
-    /// How to keep them: erofs or overlay
+    /// How to keep them: erofs, overlay or copy
     pub driver: Driver,
 }
 

@@ -9,6 +9,7 @@
 //! go on when the connection ends, so whatever kills this process.
 
 mod config;
+mod copied;
 mod stubs;
 
 use std::collections::BTreeSet;
@@ -20,17 +21,17 @@ use crate::image::{
     self, Below, Changes, ChildImage, LayerBlob, LayerSummary, LayerTarget, Report,
 };
 use crate::monitor::Control;
-use crate::mount::{Mount, Overlay};
+use crate::mount::{LayerForm, Mount, Overlay};
 use crate::oci::{ExecParameters, ImageConfig, Manifest};
 use crate::reference::ImageRef;
-use crate::runtime::source;
 use crate::store::{
     ContainerRecord, Event, ImageRecord, LayerLocation, LayerRecord, NewImage, Spool, Store,
 };
 
 use super::lifecycle::KeptSpec;
+use super::mounted::View;
 use super::running::{self, Activity};
-use super::{Engine, changes, diff, driver, export, image_config, launch};
+use super::{Engine, changes, diff, driver, export, image_config};
 
 /// Whether a container that runs stands still while it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +122,11 @@ impl Engine {
         pausing: Pausing,
     ) -> Result<Written> {
         let driver = driver::upon(store, container.chain, self.storage_driver()?)?;
+        let mount = store.container_mount(&container.id)?;
+        if matches!(mount, Mount::Copy(_)) {
+            let how = (driver, pausing);
+            return self.write_difference((store, spool), (container, mount), how);
+        }
         let held = self.hold_still(store, container, pausing)?;
         let pending = store.begin_layer(driver)?;
         let LayerLocation { folder, form } = pending.location();
@@ -135,16 +141,13 @@ impl Engine {
             chain: container.chain,
             user_namespace: self.host()?.user_namespace,
         };
-        let mut summary = image::finish_layer(&target, below.merged()?.as_ref())?;
-        report.merge(std::mem::take(&mut summary.report));
-        let record = LayerRecord {
-            chain_id: ChainId::extend(container.chain, summary.diff_id),
-            diff_id: summary.diff_id,
-            parent: container.chain,
-            tar_size: summary.tar_size,
-            content_size: summary.content_size,
+        let merged = match form {
+            LayerForm::Archive => below.merged()?,
+            LayerForm::Tree => None,
         };
-        spool.commit(pending, record)?;
+        let mut summary = image::finish_layer(&target, merged.as_ref())?;
+        report.merge(std::mem::take(&mut summary.report));
+        spool.commit(pending, record_of(container, &summary))?;
         Ok(Written { layer: Some(summary), report })
     }
 
@@ -156,7 +159,6 @@ impl Engine {
         target: &LayerTarget,
     ) -> Result<Option<Report>> {
         let user_namespace = self.host()?.user_namespace;
-        let open = |mount: &Mount| launch::open_root(&source::rootfs(mount, user_namespace)?);
         // Nobody converts the layers while they are read.
         let _held = store.hold(&store.stack(container.chain)?)?;
         let mount = store.container_mount(&container.id)?;
@@ -165,26 +167,27 @@ impl Engine {
             Mount::Overlay(Overlay { upper: Some(written), .. }) => {
                 (Dir::open(&written.upper)?, true)
             }
-            Mount::Overlay(_) | Mount::Archive(_) => {
+            Mount::Overlay(_) | Mount::Archive(_) | Mount::Copy(_) => {
                 return Err(Error::internal("a container has no place to write to"));
             }
         };
-        let image = has_image.then(|| open(&store.view(container.chain)?)).transpose()?;
-        let left_out = match &image {
+        let seen = has_image.then(|| self.view(container.chain)).transpose()?;
+        let image = seen.as_ref().map(View::root);
+        let left_out = match image {
             Some(image) => stubs::left_out(&upper, image)?,
             None => BTreeSet::new(),
         };
-        let merged = || open(&export::read_only(store.container_mount(&container.id)?));
+        let merged = || self.open_root(&export::read_only(store.container_mount(&container.id)?));
         let changes = Changes {
             upper: &upper,
-            image: image.as_ref(),
+            image,
             merged: &merged,
             space: driver::marks(user_namespace),
             left_out: &left_out,
             epoch: self.settings.epoch,
         };
         let copied = image::copy_changes(&changes, target)?;
-        let is_same = match &image {
+        let is_same = match image {
             Some(image) => !diff::differ(&image.own_metadata()?, &upper.own_metadata()?),
             None => false,
         };
@@ -259,6 +262,17 @@ impl Engine {
         };
         let event = event(request, container, &assembled.id);
         Ok(self.store()?.commit_image(&new, event)?.id)
+    }
+}
+
+/// The record of the layer that `container` makes.
+fn record_of(container: &ContainerRecord, layer: &LayerSummary) -> LayerRecord {
+    LayerRecord {
+        chain_id: ChainId::extend(container.chain, layer.diff_id),
+        diff_id: layer.diff_id,
+        parent: container.chain,
+        tar_size: layer.tar_size,
+        content_size: layer.content_size,
     }
 }
 

@@ -41,7 +41,10 @@ pub(super) fn left_out(upper: &Dir, image: &Dir) -> Result<BTreeSet<Vec<u8>>> {
 }
 
 /// What is at `path` below `root`, no link followed.
-fn look(root: &Dir, path: &Path) -> Result<Option<Metadata>> {
+///
+/// # Errors
+/// Those of openat2(2) and fstatat(2).
+pub(super) fn look(root: &Dir, path: &Path) -> Result<Option<Metadata>> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(None) };
     match open(root, parent)? {
         Some(dir) => fs::absent_is_none(dir.metadata(name)),

@@ -19,7 +19,6 @@ use std::time::Duration;
 use crate::error::{Error, Kind, Result};
 use crate::fs::{self, File, Rootfs};
 use crate::runtime::join::Target;
-use crate::runtime::source;
 use crate::store::Event;
 use crate::store::LayerHold;
 
@@ -97,13 +96,13 @@ impl Engine {
     /// One that does not run.
     fn resting(&self, id: &str, turn: Option<Turn>, access: Access) -> Result<Tree> {
         // Files may belong to IDs that only the user namespace may read.
-        let host = *self.host()?;
+        self.host()?;
         let store = self.store_with("container", id)?;
         let record = store.container(id)?;
         let layers = store.hold(&store.stack(record.chain)?)?;
         let mount = store.container_mount(&record.id)?;
         let mount = if access == Access::Read { export::read_only(mount) } else { mount };
-        let root = source::rootfs(&mount, host.user_namespace)?;
+        let root = self.mount_root(&mount)?;
         Ok(Tree {
             rootfs: Rootfs::new(launch::open_root(&root)?),
             image: KeptSpec::of(&record).image,

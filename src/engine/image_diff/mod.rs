@@ -19,10 +19,9 @@ use crate::error::Result;
 use crate::fs::{FileKind, Owner};
 use crate::image::Overrides;
 use crate::oci::ImageConfig;
-use crate::runtime::source;
 use crate::store::{ImageRecord, Store};
 
-use super::{ChangeKind, Engine, launch, save};
+use super::{ChangeKind, Engine, save};
 
 /// What is to be compared.
 #[derive(Clone, Debug)]
@@ -173,9 +172,7 @@ impl Engine {
         new: Option<ChainId>,
         times: Times,
     ) -> Result<Vec<PathChange>> {
-        let (store, user_namespace) = (self.store()?, self.host()?.user_namespace);
-        let open = |chain| launch::open_root(&source::rootfs(&store.view(chain)?, user_namespace)?);
-        tree::compare(&open(old)?, &open(new)?, times)
+        tree::compare(self.view(old)?.root(), self.view(new)?.root(), times)
     }
 
     /// Says so if layers of `image` that `other` does not stand on have more than

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use crate::digest::ChainId;
-use crate::engine::{Engine, driver, image_config, launch, save};
+use crate::engine::mounted::{self, View};
+use crate::engine::{Engine, driver, image_config, save};
 use crate::error::Result;
 use crate::fs::Timestamp;
 use crate::image::{
@@ -14,7 +15,6 @@ use crate::image::{
 use crate::mount::LayerForm;
 use crate::oci::{ExecParameters, ImageConfig, Manifest};
 use crate::runtime::idmap::UserNamespace;
-use crate::runtime::source as rootfs;
 use crate::store::{
     Driver, ImageRecord, LayerHold, LayerLocation, LayerRecord, NewImage, PendingLayer, Store,
 };
@@ -31,6 +31,8 @@ struct Parent<'a> {
     driver: Driver,
     user_namespace: UserNamespace,
     view: ParentView,
+    /// Where that is.
+    _seen: View,
     /// Keeps its layers from being removed meanwhile.
     held: LayerHold,
 }
@@ -71,17 +73,27 @@ impl Engine {
         let record = store.resolve(name)?;
         let held = store.hold(&record.layers)?;
         let (config, manifest) = image_config::read(store, &record)?;
-        let mount = rootfs::rootfs(&store.view(record.chain())?, user_namespace)?;
+        let seen = mounted::view((store, user_namespace), record.chain())?;
         let overrides = record.layers.iter().map(|&chain| {
             let layer: LayerTarget = save::layer(store, chain)?;
             Ok(layer.overrides)
         });
         let view = ParentView {
-            root: launch::open_root(&mount)?,
+            root: seen.root().duplicate()?,
             overrides: overrides.collect::<Result<_>>()?,
         };
         let driver = driver::upon(store, record.chain(), self.storage_driver()?)?;
-        Ok(Parent { record, config, manifest, store, driver, user_namespace, view, held })
+        Ok(Parent {
+            record,
+            config,
+            manifest,
+            store,
+            driver,
+            user_namespace,
+            view,
+            _seen: seen,
+            held,
+        })
     }
 }
 

@@ -7,12 +7,14 @@ use crate::error::{Error, Kind, Result};
 use crate::fs::{self, Dir, Timestamp};
 use crate::id::{ContainerId, ContainerName};
 use crate::monitor::{ClientOptions, FailedStage};
+use crate::mount::Mount;
 use crate::oci::ExecParameters;
 use crate::platform::Platform;
-use crate::runtime::source;
-use crate::store::{ContainerRecord, ContainerState, ImageRecord, VolumeHolder, random_name};
+use crate::store::{
+    ContainerRecord, ContainerState, ImageRecord, Store, VolumeHolder, random_name,
+};
 
-use super::super::launch::{Prepared, check_platform, open_root};
+use super::super::launch::{Prepared, check_platform};
 use super::super::options::health::HealthOptions;
 use super::super::options::log::LogSpec;
 use super::super::options::mount::MountKind;
@@ -121,8 +123,7 @@ impl Engine {
         if !request.mounts.iter().any(is_volume) {
             return Ok(());
         }
-        let root = source::rootfs(place.mount(), self.host()?.user_namespace)?;
-        let rootfs = fs::Rootfs::new(open_root(&root)?);
+        let rootfs = fs::Rootfs::new(self.open_root(place.mount())?);
         let holder = VolumeHolder { id: &new.id, name: &new.name, snapshot: None };
         AttachedVolumes::attach(self.store()?, &request.mounts, (holder, &rootfs)).map(drop)
     }
@@ -244,10 +245,11 @@ impl Engine {
     /// Makes the snapshot, and the record of a container that is kept.
     fn place(&self, new: &New, request: &ContainerRequest) -> Result<Place> {
         let store = self.store()?;
+        self.choose_driver(store)?;
         if request.keep {
             self.put(new, request)?;
             return Ok(Place::Kept {
-                mount: store.container_mount(&new.id)?,
+                mount: self.first_mount(store, &new.id)?,
                 path: store.container_path(&new.id),
                 auto_remove: new.spec.auto_remove,
                 log: new.spec.log,
@@ -258,6 +260,19 @@ impl Engine {
             Rootfs::Directory(path) => store.prepare_over(path)?,
         };
         Ok(Place::Ephemeral(ManuallyDrop::new(snapshot)))
+    }
+
+    /// The root of the new container `id`, which is there from now on; else the
+    /// container is not.
+    fn first_mount(&self, store: &Store, id: &ContainerId) -> Result<Mount> {
+        let mount = store.container_mount(id)?;
+        if !matches!(mount, Mount::Copy(_)) {
+            return Ok(mount);
+        }
+        match self.mount_root(&mount) {
+            Ok(_) => Ok(mount),
+            Err(error) => store.remove_container(id).and(Err(error)),
+        }
     }
 
     /// Puts the record into the store.

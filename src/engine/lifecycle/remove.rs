@@ -24,7 +24,7 @@ pub enum RemoveRunning {
 pub struct PrunedContainers {
     /// What was removed.
     pub ids: Vec<ContainerId>,
-    /// What they had written, in bytes.
+    /// What they had written, or what their copies held, in bytes.
     pub reclaimed: u64,
 }
 
@@ -112,7 +112,7 @@ impl Engine {
         for found in all.iter().filter(ended) {
             let store = self.store()?;
             let Ok(record) = store.container(found.id.as_str()) else { continue };
-            let size = self.written(store, &record).unwrap_or(0);
+            let size = self.occupied(store, &record).unwrap_or(0);
             match self.remove_record(&record, OwnVolumes::Kept) {
                 Ok(()) => {
                     pruned.ids.push(record.id);

@@ -22,9 +22,9 @@ use crate::image::frame::REPLACED_LIMIT;
 use crate::image::layer::LayerTarget;
 use crate::image::settle::Place;
 
-use super::super::marks::MarkSpace;
+use super::super::marks::{self, MarkSpace, is_whiteout};
 use super::directory::is_within;
-use super::lower::{Found, Lower, LowerLayer, Merged, is_whiteout};
+use super::lower::{Found, Lower, LowerLayer, Merged};
 use super::{Extractor, split};
 
 /// How an archive is applied as one layer of several.
@@ -46,6 +46,8 @@ pub(super) struct DiffState<'a> {
     lower: Lower<'a>,
     marks: MarkSpace,
     folder: &'a Path,
+    /// The file that tells of marks of our own.
+    own_marks: &'a Path,
     /// For the root and each directory of the chain.
     merged: Vec<Merged>,
     replaced: usize,
@@ -64,6 +66,7 @@ impl<'a> DiffState<'a> {
             lower,
             marks: diff.marks,
             folder: &diff.target.replaced,
+            own_marks: &diff.target.marks,
             merged,
             replaced: 0,
             root_is_hidden: false,
@@ -198,9 +201,10 @@ impl Extractor<'_> {
             return Ok(());
         }
         self.enter(parent, member)?;
+        let Some(diff) = &self.diff else { return Ok(()) };
         let dir = self.chain.top()?;
         match fs::absent_is_none(dir.metadata(name))? {
-            None => dir.create_node(name, FileKind::CharDevice, (0, 0)),
+            None => marks::make_whiteout((dir, name), diff.own_marks),
             Some(found) if found.kind == FileKind::Directory => {
                 self.make_opaque(&join(parent, name.as_bytes()), member)
             }
@@ -234,7 +238,7 @@ impl Extractor<'_> {
             return Ok(());
         };
         merged.clear();
-        diff.marks.make_opaque(&dir)?;
+        diff.marks.make_opaque(&dir, diff.own_marks)?;
         drop_whiteouts(&dir)
     }
 
@@ -298,7 +302,8 @@ impl Extractor<'_> {
 
     /// Marks the new directory `dir` as one that hides what is below.
     pub(super) fn hide_below(&self, dir: &Dir) -> Result<()> {
-        self.diff.as_ref().map_or(Ok(()), |diff| diff.marks.make_opaque(dir))
+        let Some(diff) = &self.diff else { return Ok(()) };
+        diff.marks.make_opaque(dir, diff.own_marks)
     }
 
     /// Puts a whiteout where a device is kept beside the tree, if something
@@ -392,7 +397,9 @@ fn drop_whiteouts(dir: &Dir) -> Result<()> {
         for name in below.names()?.iter() {
             let found = below.metadata(name)?;
             if is_whiteout(&found) {
-                below.remove(name, found.kind)?;
+                if name != marks::OPAQUE_NAME {
+                    below.remove(name, found.kind)?;
+                }
             } else if found.kind == FileKind::Directory {
                 pending.push(join(&path, name.as_bytes()));
             }

@@ -6,11 +6,11 @@ use std::ffi::OsStr;
 use crate::error::{Error, Kind, Result};
 use crate::fs::{self, FileKind};
 use crate::image::entry::display;
+use crate::image::marks::is_whiteout;
 use crate::image::report::Topic;
 
 use super::Extractor;
 use super::directory::is_within;
-use super::lower::is_whiteout;
 
 impl Extractor<'_> {
     /// Gives what is at `target` the second name `path`, which is `name` in

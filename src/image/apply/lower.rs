@@ -13,7 +13,7 @@ use crate::image::entry::Attributes;
 use crate::image::overrides::Overrides;
 use crate::image::xattrs::kept;
 
-use super::super::marks::MarkSpace;
+use super::super::marks::{MarkSpace, is_whiteout};
 
 /// Layers by their number in [`Lower`], topmost first: those that have a
 /// directory which overlayfs merges.
@@ -124,9 +124,4 @@ impl<'a> Lower<'a> {
         let overridden = layer.overrides.get().and_then(|overrides| overrides.attributes(path));
         Ok(overridden.cloned().unwrap_or(Attributes { mode, uid, gid, mtime, xattrs }))
     }
-}
-
-/// True for overlayfs's whiteout.
-pub(super) fn is_whiteout(metadata: &Metadata) -> bool {
-    metadata.kind == FileKind::CharDevice && metadata.rdev == (0, 0)
 }

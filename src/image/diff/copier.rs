@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use crate::error::{Error, Kind, Result};
 use crate::fs::{self, Dir, File, FileKind, Metadata, Names};
@@ -25,6 +26,7 @@ pub(super) fn copy(changes: &Changes<'_>, target: &LayerTarget) -> Result<Copied
         changes,
         caller: Caller::of_process()?,
         root: inherits_nothing(&root)?.duplicate()?,
+        own_marks: &target.marks,
         merged: None,
         links: HashMap::new(),
         overrides: Overrides::default(),
@@ -37,7 +39,7 @@ pub(super) fn copy(changes: &Changes<'_>, target: &LayerTarget) -> Result<Copied
     copier.tree(&upper, &root)?;
     // Nothing is below the root of a whole tree.
     if marks.is_opaque && changes.image.is_some() {
-        marks::make_opaque(&root, this, changes.space)?;
+        changes.space.make_opaque(&root, &target.marks)?;
     }
     copier.settle_directory(&root, b"", attributes)?;
     copier.overrides.save(&target.overrides)?;
@@ -87,6 +89,8 @@ struct Copier<'a> {
     changes: &'a Changes<'a>,
     caller: Caller,
     root: Dir,
+    /// The file that tells of marks of our own.
+    own_marks: &'a Path,
     /// Opened when it is wanted first.
     merged: Option<Dir>,
     /// The path of the first name of each file that has several.
@@ -144,7 +148,7 @@ impl Copier<'_> {
         let is_upper = member.form == Form::Upper;
         let hides = is_upper && (marks.is_opaque || marks.is_redirected);
         if hides && self.image_has_directory(member.path)? {
-            marks::make_opaque(&target, OsStr::new("."), self.changes.space)?;
+            self.changes.space.make_opaque(&target, self.own_marks)?;
         }
         if !(is_upper && marks.is_redirected) {
             return Ok(Some(Opened { source, target, attributes }));
@@ -159,9 +163,9 @@ impl Copier<'_> {
     /// Copies what is no directory.
     fn member(&mut self, member: &Member<'_>, into: &Dir) -> Result<()> {
         let Member { dir, name, path, found, form } = *member;
-        if form == Form::Upper && marks::is_whiteout(&found) {
+        if form == Form::Upper && marks::is_overlays_whiteout(&found) {
             self.copied.members += 1;
-            return into.create_node(name, FileKind::CharDevice, (0, 0));
+            return marks::make_whiteout((into, name), self.own_marks);
         }
         if found.kind == FileKind::Socket {
             self.copied.report.note(Topic::Socket, path);
@@ -236,22 +240,23 @@ impl Copier<'_> {
     /// Makes a device or FIFO.
     fn node(&mut self, member: &Member<'_>, into: &Dir, attributes: &Attributes) -> Result<Made> {
         let Member { name, path, found, .. } = *member;
-        match into.create_node(name, found.kind, found.rdev) {
-            Ok(()) => Ok(Made::Node),
-            Err(error) if found.kind.is_device() && error.kind() == Kind::Denied => {
-                let (major, minor) = found.rdev;
-                let kind = match found.kind {
-                    FileKind::BlockDevice => EntryKind::BlockDevice(major, minor),
-                    _ => EntryKind::CharDevice(major, minor),
-                };
-                let attributes = attributes.clone();
-                self.copied.report.note(Topic::Overridden, path);
-                self.copied.members += 1;
-                self.overrides.add_node(Entry { path: path.to_vec(), kind, attributes })?;
-                Ok(Made::Nothing)
+        if !marks::is_own(&found) {
+            match into.create_node(name, found.kind, found.rdev) {
+                Err(error) if found.kind.is_device() && error.kind() == Kind::Denied => {}
+                made => return made.map(|()| Made::Node),
             }
-            Err(error) => Err(error),
         }
+        let (major, minor) = found.rdev;
+        let kind = match found.kind {
+            FileKind::BlockDevice => EntryKind::BlockDevice(major, minor),
+            FileKind::CharDevice => EntryKind::CharDevice(major, minor),
+            _ => EntryKind::Fifo,
+        };
+        let attributes = attributes.clone();
+        self.copied.report.note(Topic::Overridden, path);
+        self.copied.members += 1;
+        self.overrides.add_node(Entry { path: path.to_vec(), kind, attributes })?;
+        Ok(Made::Nothing)
     }
 
     fn settle_directory(&mut self, dir: &Dir, path: &[u8], attributes: Attributes) -> Result<()> {

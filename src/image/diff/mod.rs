@@ -95,6 +95,7 @@ pub fn finish_layer(layer: &LayerTarget, below: Option<&Dir>) -> Result<LayerSum
             let through =
                 pipeline::run(produce, |input| archive::keep((input, u64::MAX), layer, &options))?;
             fs::remove_tree(&layer.tree)?;
+            fs::remove_file(&layer.marks)?;
             (through.produced, through.diff_id, through.size)
         }
     };

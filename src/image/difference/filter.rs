@@ -44,16 +44,18 @@ pub(super) struct Filtered {
     pub(super) late: LateLinks,
 }
 
-/// Writes what `reader`, which gives a canonical tar, has and `parent` has not.
+/// Writes what `reader`, which gives a canonical tar, has and `parent` has not; what
+/// is written is not later than `epoch`.
 ///
 /// # Errors
 /// Those of reading either and of `sink`.
 pub(super) fn filter<R: BufRead>(
     (mut reader, counters): (TarReader<R>, Option<&Counters>),
     parent: &Parent,
-    sink: &mut dyn Sink,
+    (sink, epoch): (&mut dyn Sink, Option<Timestamp>),
 ) -> Result<Filtered> {
     let mut filter = Filter::new(parent, (sink, counters))?;
+    filter.epoch = epoch;
     while let Some(entry) = reader.next_entry()? {
         filter.count(&entry);
         filter.member(entry, &mut reader)?;
@@ -84,6 +86,7 @@ struct Filter<'a> {
     levels: Vec<Level>,
     sink: &'a mut dyn Sink,
     counters: Option<&'a Counters>,
+    epoch: Option<Timestamp>,
     compared: Compared,
     late: LateLinks,
     /// The files that are written and may get more names.
@@ -107,6 +110,7 @@ impl<'a> Filter<'a> {
             levels: Vec::new(),
             sink,
             counters,
+            epoch: None,
             compared: Compared::default(),
             late: LateLinks::default(),
             written: Paths::default(),
@@ -361,14 +365,14 @@ impl<'a> Filter<'a> {
 
     fn write(&mut self, entry: &Entry) -> Result<()> {
         self.write_levels()?;
-        put(entry, self.sink)
+        put_until(self.epoch, entry, self.sink)
     }
 
     /// Writes the directories down to here that are not written yet.
     fn write_levels(&mut self) -> Result<()> {
         for level in &mut self.levels {
             if let Some(entry) = level.write() {
-                put(entry, self.sink)?;
+                put_until(self.epoch, entry, self.sink)?;
             }
         }
         Ok(())
@@ -376,6 +380,18 @@ impl<'a> Filter<'a> {
 
     fn pad(&mut self, entry: &Entry) -> Result<()> {
         self.sink.put(&END[..canonical::padding(canonical::data_size(entry))])
+    }
+}
+
+/// Writes `entry` as [`put`] does, with no time after `epoch`.
+fn put_until(epoch: Option<Timestamp>, entry: &Entry, sink: &mut dyn Sink) -> Result<()> {
+    match epoch {
+        Some(epoch) if entry.attributes.mtime > epoch => {
+            let mut entry = entry.clone();
+            entry.attributes.mtime = epoch;
+            put(&entry, sink)
+        }
+        _ => put(entry, sink),
     }
 }
 

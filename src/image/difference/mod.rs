@@ -23,6 +23,7 @@
 //!
 //! It knows nothing of stores, images or mounts.
 
+mod copied;
 mod filter;
 mod late;
 mod parent;
@@ -31,7 +32,7 @@ use std::io::{BufReader, Read};
 
 use crate::digest::DiffId;
 use crate::error::Result;
-use crate::fs::Dir;
+use crate::fs::{Dir, Timestamp};
 
 use super::apply::Applied;
 use super::import::{BUFFER, ImportOptions, LayerSummary, extract};
@@ -48,6 +49,7 @@ use super::walk::{TreeSource, WalkOptions, Walked, write_tree};
 use filter::{Filtered, filter};
 use parent::Parent;
 
+pub use copied::{WrittenCopy, copied_difference};
 pub use filter::Compared;
 pub use late::{LateLinks, amend_difference};
 pub use parent::ParentView;
@@ -106,19 +108,20 @@ pub fn import_difference(
             let walk =
                 WalkOptions { unmapped: Some(UnmappedOwners::of_process()?), ..options.walk() };
             let tree = TreeSource { dir, overrides: Overrides::default() };
-            of_tree((tree, &walk), &parent, target)
+            of_tree((tree, &walk), &parent, (target, None))
         }
         DifferenceSource::Canonical(reader) => {
             let reader = BufReader::with_capacity(BUFFER, reader);
             let counters = Some(options.counters.as_ref());
-            let produce =
-                |sink: &mut ChunkSink| filter((TarReader::new(reader), counters), &parent, sink);
+            let produce = |sink: &mut ChunkSink| {
+                filter((TarReader::new(reader), counters), &parent, (sink, None))
+            };
             Ok(difference(pipeline::run(produce, |input| target.keep(input))?, Report::default()))
         }
         DifferenceSource::Archive(reader, scratch) => {
             let (dir, mut applied) = extract(reader, scratch, options)?;
             let tree = TreeSource { dir: &dir, overrides: std::mem::take(&mut applied.overrides) };
-            let mut made = of_tree((tree, &WalkOptions::default()), &parent, target)?;
+            let mut made = of_tree((tree, &WalkOptions::default()), &parent, (target, None))?;
             // What the target's file system refuses was refused by then.
             made.report = applied.report;
             made.has_root = applied.has_root;
@@ -130,11 +133,11 @@ pub fn import_difference(
 fn of_tree(
     (tree, walk): (TreeSource<'_>, &WalkOptions<'_>),
     parent: &Parent,
-    target: &DifferenceTarget<'_>,
+    (target, epoch): (&DifferenceTarget<'_>, Option<Timestamp>),
 ) -> Result<Difference> {
     let produce = |sink: &mut ChunkSink| {
         let write = |sink: &mut ChunkSink| write_tree(tree, walk, sink);
-        pipeline::pass(write, |input| filter((TarReader::new(input), None), parent, sink))
+        pipeline::pass(write, |input| filter((TarReader::new(input), None), parent, (sink, epoch)))
     };
     let Through { produced, diff_id, size, consumed } =
         pipeline::run(produce, |input| target.keep(input))?;

@@ -30,6 +30,7 @@ pub(super) fn target(room: &Path, name: &str) -> LayerTarget {
         overrides: beside("overrides"),
         frame: beside("frame"),
         replaced: beside("replaced"),
+        marks: beside("marks"),
         sums: beside("sums"),
     }
 }

@@ -186,13 +186,10 @@ fn name_differences(layer: &LayerTarget, expected: &Sums) -> Option<String> {
 
 /// Fails if the folder of `layer` has other things than a layer has.
 fn check_folder(layer: &LayerTarget) -> Result<()> {
+    let LayerTarget { overrides, frame, replaced, marks, sums, .. } = layer;
     let (needed, optional): (&[&Path], &[&Path]) = match layer.form {
-        LayerForm::Archive => {
-            (&[&layer.data, &layer.index, &layer.root], &[&layer.overrides, &layer.sums])
-        }
-        LayerForm::Tree => {
-            (&[&layer.tree], &[&layer.overrides, &layer.frame, &layer.replaced, &layer.sums])
-        }
+        LayerForm::Archive => (&[&layer.data, &layer.index, &layer.root], &[overrides, sums]),
+        LayerForm::Tree => (&[&layer.tree], &[overrides, frame, replaced, marks, sums]),
     };
     for path in needed.iter().chain(optional) {
         let is_directory = [&layer.root, &layer.tree, &layer.replaced].iter().any(|d| d == path);

@@ -2,6 +2,7 @@
 
 mod check;
 mod containers;
+mod copies;
 mod crash;
 mod images;
 mod layers;

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::engine::{ContainerDetails, ContainerStatus, MountPoint};
 use crate::monitor::{CheckResult, Health};
-use crate::mount::Mount;
+use crate::mount::{Mount, TreeCopy};
 use crate::store::Driver;
 
 pub(in crate::cli) use network::mode as network_mode;
@@ -208,6 +208,16 @@ impl GraphDriver {
                 upper_dir: None,
                 work_dir: None,
             },
+            Mount::Copy(copy) => {
+                let lower: Vec<String> =
+                    copy.lower.iter().map(|layer| text(layer.path())).collect();
+                let root = copy.folder.as_deref().map(TreeCopy::root);
+                Directories {
+                    lower_dir: Some(lower.join(":")),
+                    upper_dir: root.map(|root| text(&root)),
+                    work_dir: None,
+                }
+            }
             Mount::Overlay(overlay) => {
                 let lower: Vec<String> =
                     overlay.lower.iter().map(|layer| text(layer.path())).collect();

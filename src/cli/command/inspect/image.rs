@@ -9,10 +9,9 @@ use serde_json::Value;
 use crate::digest::DiffId;
 use crate::engine::ImageDetails;
 use crate::error::{Error, Result};
-use crate::mount::Mount;
+use crate::mount::{Mount, Overlay, TreeCopy};
 use crate::oci::Healthcheck;
 use crate::reference::ImageRef;
-use crate::store::Driver;
 
 use super::time;
 
@@ -150,7 +149,7 @@ impl Image {
             size: record.size,
             graph_driver: GraphDriver {
                 data: directories(&image.mount),
-                name: Driver::of_mount(&image.mount).name(),
+                name: image.driver.name(),
             },
             root_fs: RootFs { r#type: file.rootfs.kind, layers: file.rootfs.diff_ids },
             metadata: Metadata { last_tag_time: time(image.last_tagged) },
@@ -181,8 +180,8 @@ fn directories(mount: &Mount) -> BTreeMap<&'static str, String> {
     match mount {
         Mount::Bind { source, .. } => BTreeMap::from([("UpperDir", text(source))]),
         Mount::Archive(archive) => BTreeMap::from([("UpperDir", text(&archive.data))]),
-        Mount::Overlay(overlay) => {
-            let mut layers = overlay.lower.iter().map(|layer| text(layer.path()));
+        Mount::Overlay(Overlay { lower, .. }) | Mount::Copy(TreeCopy { lower, .. }) => {
+            let mut layers = lower.iter().map(|layer| text(layer.path()));
             let upper = layers.next().unwrap_or_default();
             let lower: Vec<String> = layers.collect();
             BTreeMap::from([("LowerDir", lower.join(":")), ("UpperDir", upper)])
