@@ -31,6 +31,7 @@ mod layer;
 mod layout;
 mod load;
 mod marks;
+mod measure;
 mod overrides;
 mod pack;
 mod pax;
@@ -71,6 +72,7 @@ pub use layout::{
     LayoutContent, LayoutForm, LayoutImage, LayoutName, Packing, write_layout, write_layout_archive,
 };
 pub use load::{Below, LayerLimits, LoadOptions, LoadedLayer, convert_layer, load_layer};
+pub use measure::measure_layer;
 pub use overrides::Overrides;
 pub use pack::Compression;
 pub use read::TarReader;

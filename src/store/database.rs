@@ -36,6 +36,10 @@ const LOG: &str = "envbox.db-wal";
 const MIGRATIONS: &[&str] =
     &[include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 
+/// What to do about a database that is lost.
+pub(super) const REMEDY: &str =
+    "rebuild it of what lies in the store: envbox system check --repair; or restore a backup";
+
 /// File systems without shared memory between hosts, which WAL needs
 /// (sqlite.org/wal.html); the numbers are statfs(2)'s.
 const NETWORK_FILE_SYSTEMS: [u32; 4] = [
@@ -70,6 +74,8 @@ impl From<Error> for Failure {
 pub(super) struct Database {
     connection: Connection,
     path: PathBuf,
+    /// Device and number of the file.
+    inode: Option<(u64, u64)>,
 }
 
 /// How the schema of a file stands to that of this program.
@@ -77,6 +83,8 @@ pub(super) struct Database {
 pub(super) enum Schema {
     /// The same.
     Current,
+    /// There is nothing in it.
+    Nothing,
     /// Migrations are to be run.
     Older,
     /// Made by a newer program: its `user_version`.
@@ -94,8 +102,7 @@ impl Database {
         if create {
             flags |= OpenFlags::SQLITE_OPEN_CREATE;
         } else if crate::fs::metadata(path)?.is_none() {
-            return Err(Error::not_found(format!("{} is missing", path.display()))
-                .hint("restore it from a backup, or move the store away to start a new one"));
+            return Err(Error::not_found(format!("{} is missing", path.display())).hint(REMEDY));
         }
         let open = || {
             let connection = Connection::open_with_flags(path, flags)?;
@@ -113,7 +120,12 @@ impl Database {
             Ok(connection)
         };
         let connection = open().map_err(|error| sql_error("open", path, error))?;
-        Ok(Self { connection, path: path.to_owned() })
+        Ok(Self { connection, path: path.to_owned(), inode: inode(path) })
+    }
+
+    /// True if another file is in the place of the one that was opened.
+    pub(super) fn is_replaced(&self) -> bool {
+        inode(&self.path) != self.inode
     }
 
     /// How the file's schema stands to ours.
@@ -139,9 +151,12 @@ impl Database {
                 |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
             Ok((value("application_id")?, value("user_version")?))
         })?;
-        if application != APPLICATION_ID && (application, version) != (0, 0) {
+        if (application, version) == (0, 0) {
+            return Ok(Schema::Nothing);
+        }
+        if application != APPLICATION_ID {
             let path = self.path.display();
-            return Err(Error::invalid(format!("{path} is not a database of envbox")));
+            return Err(Error::invalid(format!("{path} is not a database of envbox")).hint(REMEDY));
         }
         let version = usize::try_from(version).unwrap_or(0);
         Ok(match version.cmp(&migrations.len()) {
@@ -199,6 +214,17 @@ impl Database {
         Ok(value)
     }
 
+    /// Copies the log into the file, synced, and closes it: it is whole without
+    /// what lies beside it.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub(super) fn finish(self) -> Result<()> {
+        self.read("write", |connection| {
+            Ok(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+        })
+    }
+
     /// Copies the log into the file and empties it, where it has grown. SQLite's
     /// own way does not empty it, which the next transaction of the same process
     /// does; most of ours have but one, and whoever opens the database alone
@@ -223,6 +249,10 @@ impl Database {
             Failure::Sql(error) => sql_error(doing, &self.path, error),
         }
     }
+}
+
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().flatten().map(|found| found.inode)
 }
 
 fn set_journal(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
@@ -250,9 +280,7 @@ fn sql_error(doing: &str, path: &Path, error: rusqlite::Error) -> Error {
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             (Kind::Denied, Some("make the store writable, or choose another with --root"))
         }
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            (Kind::Invalid, Some("restore it from a backup"))
-        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => (Kind::Invalid, Some(REMEDY)),
         _ => (Kind::Internal, None),
     };
     let told = Error::new(kind, format!("cannot {doing} {}", path.display())).because(error);
@@ -338,7 +366,7 @@ mod tests {
         let database = Database::open(&path, true).unwrap();
         let steps = ["CREATE TABLE a (x);", "CREATE NONSENSE;"];
         assert!(database.migrate_by(&steps).is_err());
-        assert_eq!(database.schema_of(&steps).unwrap(), Schema::Older);
+        assert_eq!(database.schema_of(&steps).unwrap(), Schema::Nothing);
         database.migrate_by(&steps[..1]).unwrap();
     }
 

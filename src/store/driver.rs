@@ -15,8 +15,8 @@ use super::Store;
 /// The files of a layer, below `layers/<chain ID>/`.
 pub(super) const TREE: &str = "tree";
 const ROOT: &str = "root";
-const INDEX: &str = "index";
-const DATA: &str = "tar";
+pub(super) const INDEX: &str = "index";
+pub(super) const DATA: &str = "tar";
 
 /// The file that names the driver of new layers.
 const CHOSEN: &str = "driver";

@@ -77,6 +77,7 @@ impl Store {
             let plan = plan(transaction, &image, request)?;
             carry_out(transaction, &image, plan, &workspace)
         })?;
+        self.record_names();
         self.end_removal(workspace)?;
         Ok(removed)
     }
@@ -103,6 +104,7 @@ impl Store {
             let all = Plan { untag: image.names.clone(), delete: true };
             carry_out(transaction, &image, all, &workspace)
         })?;
+        self.record_names();
         self.end_removal(workspace)?;
         Ok(removed)
     }

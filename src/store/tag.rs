@@ -28,12 +28,14 @@ impl Store {
             ))
             .hint("name a repository and a tag, as in vmibuild:v2"));
         }
-        self.write("write a tag to", |transaction| {
+        let previous = self.write("write a tag to", |transaction| {
             let image = resolve::resolve(transaction, source)?.id;
             let previous = point(transaction, target, image)?;
             event::record(transaction, &Event::image("tag", &image, Some(full_name(target))))?;
             Ok(previous)
-        })
+        })?;
+        self.record_names();
+        Ok(previous)
     }
 
     /// The image that has the name `name`, if one has.
@@ -53,13 +55,15 @@ impl Store {
     /// # Errors
     /// `NotFound` if no image has the name.
     pub fn untag(&self, name: &ImageRef) -> Result<ImageId> {
-        self.write("remove a tag from", |transaction| {
+        let untagged = self.write("remove a tag from", |transaction| {
             let Some(image) = target(transaction, name)? else {
                 return Err(Error::not_found(format!("no such image: {}", full_name(name))).into());
             };
             remove(transaction, name, image)?;
             Ok(image)
-        })
+        })?;
+        self.record_names();
+        Ok(untagged)
     }
 }
 
