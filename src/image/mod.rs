@@ -31,6 +31,7 @@ mod layer;
 mod layout;
 mod load;
 mod marks;
+mod measure;
 mod merge;
 mod overrides;
 mod pack;
@@ -73,6 +74,7 @@ pub use layout::{
     write_layout_archive,
 };
 pub use load::{Below, LayerLimits, LoadOptions, LoadedLayer, convert_layer, load_layer};
+pub use measure::measure_layer;
 pub use merge::{MergedCopy, copy_merged};
 pub use overrides::Overrides;
 pub use pack::Compression;

@@ -14,9 +14,10 @@ use crate::fs;
 
 use super::database::{Failure, parsed, size};
 use super::driver;
+use super::gc::PATIENCE;
 use super::layer::Hex;
 use super::workspace::{self, Item};
-use super::{Driver, Store, is_recorded, layout};
+use super::{Driver, Store, is_recorded, layout, record};
 
 /// One thing in which database and disk differ, or the database with itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,12 +26,18 @@ pub enum Fault {
     Database(String),
     /// Rows of the first table refer to ones of the second that are not there.
     Reference(String, String),
+    /// What lies beside the database tells of events that it never had.
+    Older,
     /// What the database has, by its path in the store, is not on the disk.
     Gone(String),
     /// What is on the disk, by its path in the store, is not in the database.
     Unrecorded(String),
+    /// The same, and why it cannot be.
+    Unreadable(String, String),
     /// It has no name that anything in the store has.
     Foreign(String),
+    /// A copy of what the database has, by its path, says something else.
+    Copy(String),
     /// A layer's row has this driver, which is not the one that keeps it.
     Driver(ChainId, String),
     /// An image's size in bytes is not the sum of its layers'.
@@ -39,48 +46,73 @@ pub enum Fault {
     Stack(ImageId),
 }
 
+impl Fault {
+    /// What is wrong.
+    pub(super) fn what(&self) -> String {
+        match self {
+            Self::Database(word) => format!("envbox.db: {word}"),
+            Self::Reference(from, to) => {
+                format!("envbox.db: {from} refer to {to} that are not there")
+            }
+            Self::Older => "envbox.db is older than what lies beside it".to_owned(),
+            Self::Gone(path) => format!("{path} is missing"),
+            Self::Unrecorded(path) if path.starts_with("volumes/") => {
+                format!("{path} is not in the database")
+            }
+            Self::Unrecorded(path) => format!("{path} belongs to nothing"),
+            Self::Unreadable(path, why) => format!("{path} cannot be taken up: {why}"),
+            Self::Foreign(path) => format!("{path} is nothing of envbox's"),
+            Self::Copy(path) => format!("{path} does not say what the database does"),
+            Self::Driver(chain, driver) => {
+                format!("layer {chain} is not kept by {driver} as the database says")
+            }
+            Self::Size(image, found, wanted) => {
+                format!("image {image} has a size of {found} bytes, and layers of {wanted}")
+            }
+            Self::Stack(image) => {
+                format!("image {image} has layers that do not lie upon one another")
+            }
+        }
+    }
+
+    /// What to do about it.
+    fn remedy(&self) -> String {
+        let fixed = match self {
+            Self::Database(_) | Self::Reference(..) | Self::Older | Self::Stack(_) => {
+                "envbox system check --repair rebuilds it"
+            }
+            Self::Gone(path) => match path.strip_suffix("/data").unwrap_or(path).parse() {
+                Ok(Item::Container(id)) => return format!("remove the container: envbox rm {id}"),
+                Ok(Item::Volume(name)) => {
+                    return format!("remove the volume: envbox volume rm {name}");
+                }
+                _ => {
+                    "remove the images that have it and their containers, and import or load them \
+                     again"
+                }
+            },
+            Self::Unrecorded(path) if path.starts_with("volumes/") => {
+                "envbox system check --repair takes it up"
+            }
+            Self::Unreadable(path, _) if path.starts_with("volumes/") => "move it away",
+            Self::Unrecorded(_) | Self::Unreadable(..) => "envbox system prune removes it",
+            Self::Foreign(_) => "move it away",
+            Self::Copy(_) | Self::Size(..) => "envbox system check --repair mends it",
+            Self::Driver(..) => "it is read all the same",
+        };
+        fixed.to_owned()
+    }
+
+    /// True if the database has lost what only a new one can have.
+    pub(super) fn is_damage(&self) -> bool {
+        matches!(self, Self::Database(_) | Self::Reference(..) | Self::Older | Self::Stack(_))
+    }
+}
+
 impl fmt::Display for Fault {
     /// A line that says what to do.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Database(word) => write!(f, "envbox.db: {word} (restore it from a backup)"),
-            Self::Reference(from, to) => write!(
-                f,
-                "envbox.db: {from} refer to {to} that are not there (restore it from a backup)"
-            ),
-            Self::Gone(path) if path.starts_with("layers/") || path.starts_with("blobs/") => {
-                write!(
-                    f,
-                    "{path} is missing (remove the images that have it and their containers, and \
-                     import or load them again)"
-                )
-            }
-            Self::Gone(path) if path.starts_with("containers/") => {
-                write!(f, "{path} is missing (remove the container: envbox rm)")
-            }
-            Self::Gone(path) => write!(f, "{path} is missing (envbox volume rm)"),
-            Self::Unrecorded(path) if path.starts_with("volumes/") => write!(
-                f,
-                "{path} is not in the database (envbox volume create with its name takes it up)"
-            ),
-            Self::Unrecorded(path) => {
-                write!(f, "{path} belongs to nothing (envbox system prune removes it)")
-            }
-            Self::Foreign(path) => write!(f, "{path} is nothing of envbox's (move it away)"),
-            Self::Driver(chain, driver) => write!(
-                f,
-                "layer {chain} is not kept by {driver} as the database says (it is read all the \
-                 same)"
-            ),
-            Self::Size(image, found, wanted) => {
-                write!(f, "image {image} has a size of {found} bytes, and layers of {wanted}")
-            }
-            Self::Stack(image) => write!(
-                f,
-                "image {image} has layers that do not lie upon one another (remove it, and import \
-                 or load it again)"
-            ),
-        }
+        write!(f, "{} ({})", self.what(), self.remedy())
     }
 }
 
@@ -91,9 +123,28 @@ impl Store {
     /// # Errors
     /// Those of a database that cannot be read at all, and of the disk.
     pub fn check(&self) -> Result<Vec<Fault>> {
-        self.write("check", |transaction| {
+        let mut faults = self.faults()?;
+        if faults.iter().any(|fault| matches!(fault, Fault::Copy(_))) {
+            // Somebody may be between his transaction and its copy.
+            self.close_database();
+            faults.retain(|fault| !matches!(fault, Fault::Copy(_)));
+            if let Some(lock) = self.exclusive(PATIENCE)? {
+                *self.lock.borrow_mut() = Some(lock);
+                faults.extend(self.differing()?);
+                self.close_database();
+            }
+        }
+        Ok(faults)
+    }
+
+    /// As [`Store::check`]; copies that are being written may be told.
+    pub(super) fn faults(&self) -> Result<Vec<Fault>> {
+        let mut faults = self.write("check", |transaction| {
             let mut faults = integrity(transaction)?;
             faults.extend(references(transaction)?);
+            if record::newest_event(transaction)? < self.newest_copied_event()? {
+                faults.push(Fault::Older);
+            }
             faults.extend(images(transaction)?);
             faults.extend(self.layer_rows(transaction)?);
             let queries = [
@@ -109,7 +160,14 @@ impl Store {
             }
             faults.extend(self.unrecorded(transaction)?);
             Ok(faults)
-        })
+        })?;
+        faults.extend(self.differing()?);
+        Ok(faults)
+    }
+
+    fn differing(&self) -> Result<Vec<Fault>> {
+        let differing = self.write("check", |transaction| self.differing_copies(transaction))?;
+        Ok(differing.into_iter().map(Fault::Copy).collect())
     }
 
     /// The layers that are not there, and those that are there otherwise.
@@ -199,7 +257,8 @@ fn images(connection: &Connection) -> Result<Vec<Fault>, Failure> {
     Ok(faults)
 }
 
-fn collect<T>(
+/// The rows of `query`, as `read` reads them.
+pub(super) fn collect<T>(
     connection: &Connection,
     query: &str,
     read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,

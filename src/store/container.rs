@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Row, params};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
 use crate::digest::{ChainId, ImageId};
 use crate::error::{Error, Kind, Result};
@@ -15,6 +14,7 @@ use crate::id::{ContainerId, ContainerName};
 use super::database::{Failure, parsed, parsed_optional, time};
 use super::event::{self, Event};
 use super::layer::{self, Hex};
+use super::record::ContainerCopy;
 use super::spec::SpecText;
 use super::workspace::Item;
 use super::{Store, name, take_away};
@@ -45,7 +45,8 @@ pub struct ContainerRecord {
 }
 
 /// What became of a container, as far as it must survive a reboot.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ContainerState {
     /// When it was last started.
     pub started_at: Option<Timestamp>,
@@ -124,8 +125,10 @@ impl Store {
         let workspace = self.begin(std::slice::from_ref(&item))?;
         let directory = workspace.path().join("container");
         fs::create_dir(&directory, 0o700)?;
-        let config = crate::oci::to_canonical_json(&to_json(record))?;
-        fs::write_atomic(&directory.join("config.json"), &config)?;
+        let copy = self.read("look for layers in", |connection| {
+            ContainerCopy::of_record(connection, record)
+        })?;
+        fs::write_atomic(&directory.join("config.json"), &copy.to_json()?)?;
         let result = self.write("write a container to", |transaction| {
             if let Some(holder) = holder(transaction, &record.name)? {
                 return Err(name_taken(&record.name, &holder).into());
@@ -201,37 +204,36 @@ impl Store {
             }
             Ok(changed)
         })?;
-        if changed == 0 { Err(no_such_container(id.as_str())) } else { Ok(()) }
+        if changed == 0 {
+            return Err(no_such_container(id.as_str()));
+        }
+        self.record_container(id);
+        Ok(())
     }
 
     /// Replaces the spec of the container `id`, and writes down the event that
     /// changed it.
     ///
     /// # Errors
-    /// `NotFound`; those of its `config.json`.
+    /// `NotFound`.
     pub fn update_container_spec(
         &self,
         id: &ContainerId,
         spec: &SpecText,
         event: &Event,
     ) -> Result<()> {
-        let path = self.container_path(id).join("config.json");
         self.write("write a container's spec to", |transaction| {
-            let mut found = select(transaction, "WHERE id = ?1", &[id.as_str()])?;
-            let Some(mut record) = found.pop() else {
-                return Err(no_such_container(id.as_str()).into());
-            };
-            record.spec = spec.clone();
-            transaction.execute(
+            let changed = transaction.execute(
                 "UPDATE containers SET spec = ?2 WHERE id = ?1",
                 [id.as_str(), spec.as_str()],
             )?;
-            event::record(transaction, event)?;
-            // In place: who keeps the container has locked this very file.
-            let copy = fs::overwrite(&path, &crate::oci::to_canonical_json(&to_json(&record))?);
-            fs::absent_is_none(copy)?;
-            Ok(())
-        })
+            if changed == 0 {
+                return Err(no_such_container(id.as_str()).into());
+            }
+            event::record(transaction, event)
+        })?;
+        self.record_container(id);
+        Ok(())
     }
 
     /// Writes `events` down, in one transaction.
@@ -265,7 +267,9 @@ impl Store {
             let old = std::mem::replace(&mut record.name, name.clone());
             let event = event_of(&record, "rename", Some(("oldName", old.as_str())));
             event::record(transaction, &event)
-        })
+        })?;
+        self.record_container(id);
+        Ok(())
     }
 
     /// Removes the container `id`, which must not run, with all that it wrote,
@@ -309,7 +313,8 @@ impl Store {
     }
 }
 
-fn insert(connection: &Connection, record: &ContainerRecord) -> Result<(), Failure> {
+/// Writes the row of a container that has none.
+pub(super) fn insert(connection: &Connection, record: &ContainerRecord) -> Result<(), Failure> {
     connection.execute(
         "INSERT INTO containers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
          ?14, ?15, ?16, ?17)",
@@ -334,19 +339,6 @@ fn insert(connection: &Connection, record: &ContainerRecord) -> Result<(), Failu
         ],
     )?;
     Ok(())
-}
-
-/// What lies beside the database, so that a container can be told from its
-/// directory alone.
-fn to_json(record: &ContainerRecord) -> Value {
-    json!({
-        "id": record.id,
-        "name": record.name,
-        "image": record.image,
-        "chain": record.chain,
-        "created": [record.created_at.seconds, i64::from(record.created_at.nanoseconds)],
-        "spec": record.spec,
-    })
 }
 
 fn holder(connection: &Connection, name: &ContainerName) -> Result<Option<ContainerId>, Failure> {
@@ -400,7 +392,8 @@ fn resolve(connection: &Connection, text: &str) -> Result<ContainerRecord, Failu
     found.pop().ok_or_else(|| no_such_container(text).into())
 }
 
-fn select(
+/// The containers for which `condition` holds.
+pub(super) fn select(
     connection: &Connection,
     condition: &str,
     parameters: &[&str],

@@ -40,6 +40,10 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema_4.sql"),
 ];
 
+/// What to do about a database that is lost.
+pub(super) const REMEDY: &str =
+    "rebuild it of what lies in the store: envbox system check --repair; or restore a backup";
+
 /// File systems without shared memory between hosts, which WAL needs
 /// (sqlite.org/wal.html); the numbers are statfs(2)'s.
 const NETWORK_FILE_SYSTEMS: [u32; 4] = [
@@ -74,6 +78,8 @@ impl From<Error> for Failure {
 pub(super) struct Database {
     connection: Connection,
     path: PathBuf,
+    /// Device and number of the file.
+    inode: Option<(u64, u64)>,
 }
 
 /// How the schema of a file stands to that of this program.
@@ -81,6 +87,8 @@ pub(super) struct Database {
 pub(super) enum Schema {
     /// The same.
     Current,
+    /// There is nothing in it.
+    Nothing,
     /// Migrations are to be run.
     Older,
     /// Made by a newer program: its `user_version`.
@@ -98,8 +106,7 @@ impl Database {
         if create {
             flags |= OpenFlags::SQLITE_OPEN_CREATE;
         } else if crate::fs::metadata(path)?.is_none() {
-            return Err(Error::not_found(format!("{} is missing", path.display()))
-                .hint("restore it from a backup, or move the store away to start a new one"));
+            return Err(Error::not_found(format!("{} is missing", path.display())).hint(REMEDY));
         }
         let open = || {
             let connection = Connection::open_with_flags(path, flags)?;
@@ -117,7 +124,12 @@ impl Database {
             Ok(connection)
         };
         let connection = open().map_err(|error| sql_error("open", path, error))?;
-        Ok(Self { connection, path: path.to_owned() })
+        Ok(Self { connection, path: path.to_owned(), inode: inode(path) })
+    }
+
+    /// True if another file is in the place of the one that was opened.
+    pub(super) fn is_replaced(&self) -> bool {
+        inode(&self.path) != self.inode
     }
 
     /// How the file's schema stands to ours.
@@ -143,9 +155,12 @@ impl Database {
                 |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
             Ok((value("application_id")?, value("user_version")?))
         })?;
-        if application != APPLICATION_ID && (application, version) != (0, 0) {
+        if (application, version) == (0, 0) {
+            return Ok(Schema::Nothing);
+        }
+        if application != APPLICATION_ID {
             let path = self.path.display();
-            return Err(Error::invalid(format!("{path} is not a database of envbox")));
+            return Err(Error::invalid(format!("{path} is not a database of envbox")).hint(REMEDY));
         }
         let version = usize::try_from(version).unwrap_or(0);
         Ok(match version.cmp(&migrations.len()) {
@@ -210,6 +225,21 @@ impl Database {
         Ok(value)
     }
 
+    /// Copies the log into the file, synced, and closes it: it is whole without
+    /// what lies beside it.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub(super) fn finish(self) -> Result<()> {
+        // Not within a transaction, which would be in its way.
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let is_busy = self.connection.query_row(checkpoint, [], |row| row.get::<_, bool>(0));
+        match is_busy.map_err(|error| sql_error("write", &self.path, error))? {
+            true => Err(Error::internal(format!("{} is in use", self.path.display()))),
+            false => Ok(()),
+        }
+    }
+
     /// Copies the log into the file and empties it, where it has grown. SQLite's
     /// own way does not empty it, which the next transaction of the same process
     /// does; most of ours have but one, and whoever opens the database alone
@@ -234,6 +264,10 @@ impl Database {
             Failure::Sql(error) => sql_error(doing, &self.path, error),
         }
     }
+}
+
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().flatten().map(|found| found.inode)
 }
 
 fn set_journal(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
@@ -261,9 +295,7 @@ fn sql_error(doing: &str, path: &Path, error: rusqlite::Error) -> Error {
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             (Kind::Denied, Some("make the store writable, or choose another with --root"))
         }
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            (Kind::Invalid, Some("restore it from a backup"))
-        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => (Kind::Invalid, Some(REMEDY)),
         _ => (Kind::Internal, None),
     };
     let told = Error::new(kind, format!("cannot {doing} {}", path.display())).because(error);
@@ -349,7 +381,7 @@ mod tests {
         let database = Database::open(&path, true).unwrap();
         let steps = ["CREATE TABLE a (x);", "CREATE NONSENSE;"];
         assert!(database.migrate_by(&steps).is_err());
-        assert_eq!(database.schema_of(&steps).unwrap(), Schema::Older);
+        assert_eq!(database.schema_of(&steps).unwrap(), Schema::Nothing);
         database.migrate_by(&steps[..1]).unwrap();
     }
 

@@ -16,8 +16,8 @@ use super::Store;
 pub(super) const TREE: &str = "tree";
 const MARKS: &str = "marks";
 const ROOT: &str = "root";
-const INDEX: &str = "index";
-const DATA: &str = "tar";
+pub(super) const INDEX: &str = "index";
+pub(super) const DATA: &str = "tar";
 
 /// The file that names the driver of new layers.
 const CHOSEN: &str = "driver";

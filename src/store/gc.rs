@@ -18,7 +18,7 @@ use super::{Store, layout};
 
 /// How long it waits for others, and how often it looks: as long as for the
 /// database.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// What [`Store::collect`] removed.
@@ -62,8 +62,14 @@ impl Store {
     pub(super) fn collect_within(&self, patience: Duration) -> Result<Collected> {
         // Our own shared lock would be in the way.
         self.close_database();
-        *self.lock.borrow_mut() = Some(self.exclusive(patience)?);
-        let taken = self.take_unwanted();
+        let lock = self.exclusive(patience)?.ok_or_else(|| {
+            let message = "another envbox is changing the store, so that what nothing stands \
+                           on was not looked for";
+            Error::new(Kind::Unavailable, message)
+                .hint("run `envbox system prune` again when that is done")
+        })?;
+        *self.lock.borrow_mut() = Some(lock);
+        let taken = self.present().and_then(|items| self.take_unwanted(&items));
         // Nobody waits while files are deleted.
         self.close_database();
         let (workspace, mut collected) = taken?;
@@ -77,38 +83,36 @@ impl Store {
         Ok(collected)
     }
 
-    fn exclusive(&self, patience: Duration) -> Result<OwnedFd> {
+    /// The store's lock, exclusively; `None` if others have it for longer than
+    /// `patience`.
+    pub(super) fn exclusive(&self, patience: Duration) -> Result<Option<OwnedFd>> {
         let start = Instant::now();
         loop {
             if let Some(lock) = layout::try_lock(&self.paths.root)? {
-                return Ok(lock);
+                return Ok(Some(lock));
             }
             if start.elapsed() >= patience {
-                let message = "another envbox is changing the store, so that what nothing stands \
-                               on was not looked for";
-                return Err(Error::new(Kind::Unavailable, message)
-                    .hint("run `envbox system prune` again when that is done"));
+                return Ok(None);
             }
             std::thread::sleep(PAUSE);
         }
     }
 
-    /// Takes away what nobody wants, into a workspace.
-    fn take_unwanted(&self) -> Result<(Workspace, Collected)> {
+    /// Takes away, into a workspace, those of `items` that nobody wants.
+    pub(super) fn take_unwanted(&self, items: &[Item]) -> Result<(Workspace, Collected)> {
         layout::release_reserve(&self.paths.root);
         let workspace = self.workspace(&[])?;
-        let items = self.present()?;
-        workspace.intend(&items)?;
+        workspace.intend(items)?;
         self.forget_unused_layers(&workspace)?;
         let mut collected = Collected::default();
-        for item in self.discard_unrecorded(&items, &workspace)? {
+        for item in self.discard_unrecorded(items, &workspace)? {
             collected.add(item);
         }
         Ok((workspace, collected))
     }
 
     /// All that lies in the store's directories.
-    fn present(&self) -> Result<Vec<Item>> {
+    pub(super) fn present(&self) -> Result<Vec<Item>> {
         let mut items = Vec::new();
         for folder in [layout::LAYERS, layout::CONTAINERS, layout::BLOBS] {
             for name in fs::list(&self.paths.root.join(folder))? {

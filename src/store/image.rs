@@ -161,7 +161,10 @@ impl Store {
             self.write("write an image to", |transaction| work(transaction, &workspace))
         });
         match result {
-            Ok(put) => workspace.remove().map(|()| put),
+            Ok(put) => {
+                self.record_names();
+                workspace.remove().map(|()| put)
+            }
             // Blobs without a row are taken back; the first error is the one
             // to tell.
             Err(error) => self.settle(workspace).and(Err(error)),
@@ -275,7 +278,8 @@ pub(super) fn select(
     Ok(rows.collect::<rusqlite::Result<Vec<ImageRecord>>>()?)
 }
 
-fn insert(
+/// Writes the row of an image that has none, with its layers.
+pub(super) fn insert(
     transaction: &Transaction<'_>,
     new: &NewImage<'_>,
     config: &ImageConfig,

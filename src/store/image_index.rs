@@ -89,7 +89,13 @@ impl Store {
                 self.put_bytes(workspace, Digest::of(new.manifest), new.manifest)?;
             }
             self.put_bytes(workspace, digest, new.bytes)?;
-            record(transaction, (digest, new), &put)?;
+            let row = |(put, (platform, new)): (&PutImage, &(Platform, NewImage<'_>))| IndexRow {
+                image: put.id,
+                manifest: Digest::of(new.manifest),
+                platform: platform.clone(),
+            };
+            let rows: Vec<IndexRow> = put.iter().zip(new.images).map(row).collect();
+            insert(transaction, digest, &rows)?;
             let platforms: Vec<_> =
                 new.images.iter().map(|(platform, _)| Some(platform.clone())).collect();
             let chosen = put.get(platform::choose(&platforms, None).unwrap_or(0)).copied();
@@ -146,20 +152,28 @@ impl Store {
     }
 }
 
+/// An image of an index, as it is recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct IndexRow {
+    pub(super) image: ImageId,
+    pub(super) manifest: Digest,
+    pub(super) platform: Platform,
+}
+
 /// Records which images an index has; it may be known.
-fn record(
+pub(super) fn insert(
     transaction: &Transaction<'_>,
-    (digest, new): (Digest, &NewIndex<'_>),
-    put: &[PutImage],
+    digest: Digest,
+    rows: &[IndexRow],
 ) -> Result<(), Failure> {
     let mut statement = transaction
         .prepare_cached("INSERT OR IGNORE INTO index_images VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
-    for (position, (put, (platform, new))) in put.iter().zip(new.images).enumerate() {
+    for (position, IndexRow { image, manifest, platform }) in rows.iter().enumerate() {
         statement.execute(params![
             digest.encoded(),
             integer(position as u64),
-            put.id.0.encoded(),
-            Digest::of(new.manifest).encoded(),
+            image.0.encoded(),
+            manifest.encoded(),
             platform.os,
             platform.architecture,
             platform.variant,

@@ -131,7 +131,8 @@ fn is_filled(folder: &Path) -> Result<bool> {
     Ok(fs::metadata(lower.path())?.is_some())
 }
 
-fn insert(
+/// Writes the row of a layer that has none.
+pub(super) fn insert(
     transaction: &Transaction<'_>,
     record: &LayerRecord,
     driver: Driver,
@@ -276,13 +277,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub fn layer_records(&self) -> Result<Vec<LayerRecord>> {
-        self.read("list the layers in", |connection| {
-            let mut statement = connection
-                .prepare_cached("SELECT diff, parent, tar_size, content_size, chain FROM layers")?;
-            let rows =
-                statement.query_map([], |row| from_row(row, ChainId(parsed::<Hex>(row, 4)?.0)))?;
-            Ok(rows.collect::<rusqlite::Result<Vec<LayerRecord>>>()?)
-        })
+        self.read("list the layers in", records)
     }
 
     /// The layers of `image` by the stacks that they top, lowest first.
@@ -326,6 +321,14 @@ impl Store {
             Ok(stack)
         })
     }
+}
+
+/// What is recorded of all layers.
+pub(super) fn records(connection: &Connection) -> Result<Vec<LayerRecord>, Failure> {
+    let mut statement = connection
+        .prepare_cached("SELECT diff, parent, tar_size, content_size, chain FROM layers")?;
+    let rows = statement.query_map([], |row| from_row(row, ChainId(parsed::<Hex>(row, 4)?.0)))?;
+    Ok(rows.collect::<rusqlite::Result<Vec<LayerRecord>>>()?)
 }
 
 /// The record of `chain` whose first columns are `diff`, `parent`, `tar_size` and

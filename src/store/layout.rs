@@ -81,13 +81,21 @@ fn make(root: &Path) -> Result<()> {
     if check_version(root)? {
         return Ok(());
     }
-    for name in [BLOBS, LAYERS, CONTAINERS, VOLUMES, EMPTY, TMP] {
-        fs::ensure_dir(&root.join(name), MODE)?;
-    }
+    ensure_folders(root)?;
     spread(&root.join(TMP));
     Database::open(&database(root), true)?.migrate()?;
     // Last: it says that all the rest is there.
     fs::write_atomic(&root.join(VERSION), format!("{FORMAT}\n").as_bytes())
+}
+
+/// Makes those of the folders that are not there.
+///
+/// # Errors
+/// Those of mkdir(2), with the path.
+pub(super) fn ensure_folders(root: &Path) -> Result<()> {
+    [BLOBS, LAYERS, CONTAINERS, VOLUMES, EMPTY, TMP]
+        .iter()
+        .try_for_each(|name| fs::ensure_dir(&root.join(name), MODE))
 }
 
 /// Tells ext4 that the trees in `path` have nothing to do with one another
@@ -119,12 +127,17 @@ pub(super) fn release_reserve(root: &Path) {
     let _ = fs::remove_file(&root.join(RESERVE));
 }
 
+/// The file of the store's lock.
+pub(super) fn lock_path(root: &Path) -> PathBuf {
+    root.join(LOCK)
+}
+
 /// Takes the store's lock, waiting for it; it goes with the descriptor.
 ///
 /// # Errors
 /// `Denied` where the store cannot be written.
 pub(super) fn lock(root: &Path, mode: LockMode) -> Result<OwnedFd> {
-    let path = root.join(LOCK);
+    let path = lock_path(root);
     let file = fs::open_or_create(&path).map_err(|error| advise(root, error))?;
     fs::lock(&file, mode, &path)?;
     Ok(file.into())
@@ -135,7 +148,7 @@ pub(super) fn lock(root: &Path, mode: LockMode) -> Result<OwnedFd> {
 /// # Errors
 /// As [`lock`].
 pub(super) fn try_lock(root: &Path) -> Result<Option<OwnedFd>> {
-    let path = root.join(LOCK);
+    let path = lock_path(root);
     let file = fs::open_or_create(&path).map_err(|error| advise(root, error))?;
     Ok(fs::try_lock(&file, &path)?.then(|| file.into()))
 }

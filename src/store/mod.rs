@@ -4,9 +4,10 @@
 //! ROOT/                      0700, as everything below
 //!   version                  the number of this layout; written last
 //!   lock                     flock: shared by who changes something,
-//!                            exclusive for migration and collection
+//!                            exclusive for migration, collection and repair
 //!   reserve                  room for removals where the disk is full
 //!   envbox.db                SQLite: what exists, and its names
+//!   index.json               a copy of the images' names (see `record`)
 //!   blobs/sha256/<digest>    image configs and manifests, raw
 //!   driver                   how new layers are kept
 //!   layers/<chain ID>/       tree/, or tar, index and root/; and what the image
@@ -63,7 +64,9 @@ mod layer;
 mod layout;
 mod name;
 mod overlay;
+mod record;
 mod remove;
+mod repair;
 mod resolve;
 mod snapshot;
 mod spec;
@@ -100,6 +103,7 @@ pub use image_index::{ImageIndex, IndexedImage, NewIndex, Resolved};
 pub use layer::{LayerLocation, LayerRecord, PendingLayer};
 pub use name::random_name;
 pub use remove::{PruneImage, RemoveImage, Removed, RunningContainer};
+pub use repair::{Mended, RepairRequest, Repaired, is_damage};
 pub use snapshot::EphemeralSnapshot;
 pub use spec::SpecText;
 pub use spool::Spool;
@@ -225,6 +229,12 @@ impl Store {
         match database.schema()? {
             Schema::Current => {}
             Schema::Older => self.migrate(&database)?,
+            // Whoever made the store made tables.
+            Schema::Nothing => {
+                let path = layout::database(&self.paths.root);
+                return Err(Error::invalid(format!("there is nothing in {}", path.display()))
+                    .hint(database::REMEDY));
+            }
             Schema::Newer(version) => return Err(layout::newer(&self.paths.root, version)),
         }
         Ok(database)
@@ -243,6 +253,10 @@ impl Store {
         if self.lock.borrow().is_none() {
             let lock = layout::lock(&self.paths.root, LockMode::Shared)?;
             *self.lock.borrow_mut() = Some(lock);
+            // While this waited a repair may have put another one in its place.
+            if let Ok(mut open) = self.database.try_borrow_mut() {
+                *open = open.take().filter(|database| !database.is_replaced());
+            }
         }
         Ok(())
     }
@@ -363,6 +377,10 @@ fn take_away(workspace: &Workspace, path: &Path) -> Result<bool> {
     }
     let trash = workspace.path().join(workspace::TRASH);
     fs::ensure_dir(&trash, 0o700)?;
-    let target = trash.join(path.file_name().unwrap_or_default());
+    let mut target = trash.join(path.file_name().unwrap_or_default());
+    if fs::link_metadata(&target)?.is_some() {
+        // A blob may be called like a layer, if somebody wants it so.
+        target = trash.join(workspace::random_hex()?);
+    }
     Ok(fs::absent_is_none(fs::rename(path, &target))?.is_some())
 }

@@ -78,6 +78,7 @@ impl Store {
             let plan = plan(transaction, target, request)?;
             carry_out(transaction, plan, &workspace)
         })?;
+        self.record_names();
         self.end_removal(workspace)?;
         Ok(removed)
     }
@@ -109,6 +110,7 @@ impl Store {
             }
             carry_out(transaction, all, &workspace)
         })?;
+        self.record_names();
         self.end_removal(workspace)?;
         Ok(removed)
     }

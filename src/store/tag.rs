@@ -29,12 +29,14 @@ impl Store {
             ))
             .hint("name a repository and a tag, as in vmibuild:v2"));
         }
-        self.write("write a tag to", |transaction| {
+        let previous = self.write("write a tag to", |transaction| {
             let resolve::Target { image, index } = resolve::target(transaction, source)?;
             let previous = point(transaction, target, (image.id, index))?;
             event::record(transaction, &Event::image("tag", &image.id, Some(full_name(target))))?;
             Ok(previous)
-        })
+        })?;
+        self.record_names();
+        Ok(previous)
     }
 
     /// The image that has the name `name`, if one has.
@@ -54,13 +56,15 @@ impl Store {
     /// # Errors
     /// `NotFound` if no image has the name.
     pub fn untag(&self, name: &ImageRef) -> Result<ImageId> {
-        self.write("remove a tag from", |transaction| {
+        let untagged = self.write("remove a tag from", |transaction| {
             let Some(image) = target(transaction, name)? else {
                 return Err(Error::not_found(format!("no such image: {}", full_name(name))).into());
             };
             remove(transaction, name, image)?;
             Ok(image)
-        })
+        })?;
+        self.record_names();
+        Ok(untagged)
     }
 }
 

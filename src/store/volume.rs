@@ -34,8 +34,8 @@ use super::volume_use::{self, VolumeUse};
 use super::workspace::{self, Item, Workspace};
 use super::{Store, layout};
 
-const DATA: &str = "data";
-const RECORD: &str = "volume.json";
+pub(super) const DATA: &str = "data";
+pub(super) const RECORD: &str = "volume.json";
 /// The only driver.
 const DRIVER: &str = "local";
 
@@ -179,6 +179,9 @@ impl Store {
             }
             Ok(ensured)
         });
+        if let Some((container, _)) = link {
+            self.record_container(container);
+        }
         self.settle(workspace).and(ensured)
     }
 
@@ -283,7 +286,8 @@ fn find(connection: &Connection, name: &VolumeName) -> Result<Option<VolumeRecor
     Ok(statement.query_row([name.as_str()], from_row).optional()?)
 }
 
-fn insert(connection: &Connection, record: &VolumeRecord) -> Result<(), Failure> {
+/// Writes the row of a volume that has none.
+pub(super) fn insert(connection: &Connection, record: &VolumeRecord) -> Result<(), Failure> {
     connection.execute(
         "INSERT INTO volumes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         params![
@@ -325,7 +329,7 @@ fn to_json(record: &VolumeRecord) -> Value {
 }
 
 /// `None` for what [`to_json`] did not write.
-fn from_json(json: &Value) -> Option<VolumeRecord> {
+pub(super) fn from_json(json: &Value) -> Option<VolumeRecord> {
     let map = |key: &str| serde_json::from_value(json.get(key)?.clone()).ok();
     let (seconds, nanoseconds) = serde_json::from_value(json.get("created")?.clone()).ok()?;
     Some(VolumeRecord {

@@ -118,6 +118,7 @@ impl Store {
             }
             Ok(())
         });
+        self.record_container(id);
         self.settle(workspace).and(released)
     }
 
@@ -197,6 +198,21 @@ pub(super) fn insert(
         params![container.as_str(), used.target, used.volume.as_str(), used.read_only],
     )?;
     Ok(())
+}
+
+/// The volumes of the kept container `id`, by their places.
+pub(super) fn uses_of(
+    connection: &Connection,
+    id: &ContainerId,
+) -> Result<Vec<VolumeUse>, Failure> {
+    let mut statement = connection.prepare_cached(
+        "SELECT volume, target, read_only FROM container_volumes WHERE container = ?1
+         ORDER BY target",
+    )?;
+    let rows = statement.query_map([id.as_str()], |row| {
+        Ok(VolumeUse { volume: parsed(row, 0)?, target: row.get(1)?, read_only: row.get(2)? })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<Vec<VolumeUse>>>()?)
 }
 
 /// Those who use the volume `name`.

@@ -270,7 +270,8 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N]> {
     Ok(bytes)
 }
 
-fn random_hex() -> Result<String> {
+/// A name that nothing has.
+pub(super) fn random_hex() -> Result<String> {
     Ok(format!("{:016x}", u64::from_ne_bytes(random()?)))
 }
 

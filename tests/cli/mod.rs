@@ -29,6 +29,7 @@ mod project;
 mod prune;
 mod reference;
 mod reliability;
+mod repair;
 mod round_trips;
 mod run;
 mod save;

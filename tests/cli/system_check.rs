@@ -48,6 +48,33 @@ for_everyone! {
         assert_eq!(room.envbox(&["system", "check"]).succeeds().stdout(), "OK\n");
     }
 
+    fn a_container_whose_folder_is_gone_can_be_removed(room) {
+        fill(room);
+        let id = room.envbox(&["inspect", "-f", "{{.Id}}", "box"]).succeeds().stdout();
+        let path = format!("containers/{}", id.trim());
+        fs::remove_dir_all(store(room).join(&path)).unwrap();
+        let output = room.envbox(&["system", "check"]).exits(1).quietly();
+        let line = format!("{path} is missing (remove the container: envbox rm {})\n", id.trim());
+        assert_eq!(output.stdout(), line);
+        room.envbox(&["rm", "box"]).succeeds().quietly();
+        assert_eq!(room.envbox(&["system", "check"]).succeeds().stdout(), "OK\n");
+        room.envbox(&["create", "--name", "box", "one", "/file"]).succeeds();
+        let id = room.envbox(&["inspect", "-f", "{{.Id}}", "box"]).succeeds().stdout();
+        fs::remove_dir_all(store(room).join("containers").join(id.trim())).unwrap();
+        room.envbox(&["system", "prune", "-f"]).succeeds().quietly().says(id.trim());
+        assert_eq!(room.envbox(&["system", "check"]).succeeds().stdout(), "OK\n");
+    }
+
+    fn a_volume_whose_folder_is_gone_can_be_removed(room) {
+        fill(room);
+        fs::remove_dir_all(store(room).join("volumes/kept")).unwrap();
+        let output = room.envbox(&["system", "check"]).exits(1).quietly();
+        let line = "volumes/kept/data is missing (remove the volume: envbox volume rm kept)\n";
+        assert_eq!(output.stdout(), line);
+        room.envbox(&["volume", "rm", "kept"]).succeeds().quietly();
+        assert_eq!(room.envbox(&["system", "check"]).succeeds().stdout(), "OK\n");
+    }
+
     fn check_tells_of_a_database_that_cannot_be_read(room) {
         fill(room);
         let path = store(room).join("envbox.db");

@@ -54,5 +54,17 @@ pub(in crate::cli) struct Shutdown {}
 /// with itself. Prints a line for each thing that does not fit, with what to do
 /// about it, and has status 1 then. It changes nothing and reads no layer: see
 /// envbox image verify.
+///
+/// With --repair it takes up what the database does not have, forgets containers
+/// and volumes that are gone, removes what belongs to nothing, and makes a new
+/// database where that is missing or damaged. It says what it did, what is lost,
+/// and what does not fit still.
 #[derive(Args, Debug)]
-pub(in crate::cli) struct Check {}
+pub(in crate::cli) struct Check {
+    /// Make them agree, and rebuild a damaged database
+    #[arg(long)]
+    pub repair: bool,
+    /// Do not ask
+    #[arg(short, long, requires = "repair")]
+    pub force: bool,
+}

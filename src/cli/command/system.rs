@@ -5,9 +5,9 @@ use crate::cli::exit;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::id::ContainerName;
-use crate::store::Driver;
+use crate::store::{Driver, Repaired};
 
-use super::{events, system_df, system_prune};
+use super::{events, prune, system_df, system_prune};
 
 /// Does what the verb says.
 pub(in crate::cli) fn run(engine: &Engine, verb: SystemVerb) -> Result<i32> {
@@ -25,6 +25,7 @@ pub(in crate::cli) fn run(engine: &Engine, verb: SystemVerb) -> Result<i32> {
         SystemVerb::Events(arguments) => return events::run(engine, &arguments),
         SystemVerb::Boot(_) => engine.boot(&mut report)?,
         SystemVerb::Shutdown(_) => engine.shut_down(&mut report)?,
+        SystemVerb::Check(check) if check.repair => return repair(engine, check.force),
         SystemVerb::Check(_) => return check(engine),
         SystemVerb::Migrate(migrate) => return self::migrate(engine, migrate.driver),
     }
@@ -46,4 +47,26 @@ fn check(engine: &Engine) -> Result<i32> {
     }
     let lines: String = faults.iter().map(|fault| format!("{fault}\n")).collect();
     Ok(exit::data(&lines).max(1))
+}
+
+/// Asks, and prints what was done, what is lost and what does not fit still, one
+/// a line.
+fn repair(engine: &Engine, force: bool) -> Result<i32> {
+    let damage = engine.damage()?;
+    if damage.is_empty() {
+        return Ok(exit::data("OK\n"));
+    }
+    if !force {
+        let list: String = damage.iter().map(|line| format!("  - {line}\n")).collect();
+        let warning = format!("This will mend what it can of this:\n{list}");
+        prune::confirm("system check", &warning)?;
+    }
+    let Repaired { done, lost, left } = engine.repair()?;
+    let mut lines: String = done.iter().map(|done| format!("{done}\n")).collect();
+    lines.extend(lost.iter().map(|lost| format!("{lost}\n")));
+    lines.extend(left.iter().map(|fault| format!("{fault}\n")));
+    if left.is_empty() {
+        lines.push_str("OK\n");
+    }
+    Ok(exit::data(&lines).max(i32::from(!left.is_empty())))
 }

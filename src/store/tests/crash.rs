@@ -47,6 +47,7 @@ fn child() {
             drop((pending, snapshot));
         }
         b"volumes" => volumes::churn(&store),
+        b"repair" => repair::churn(&store),
         _ => churn(&store),
     }
 }

@@ -8,6 +8,7 @@ mod images;
 mod layers;
 mod opening;
 mod removal;
+mod repair;
 mod volumes;
 
 use super::*;

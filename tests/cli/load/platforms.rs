@@ -263,6 +263,24 @@ put('other.tar', layout.files())");
         room.envbox(&["system", "check"]).succeeds().says("OK\n");
     }
 
+    fn an_index_comes_back_after_its_database_was_lost(room) {
+        whole(room);
+        room.envbox(&["tag", "multi:1", "again:2"]).succeeds();
+        let tree = || room.envbox(&["images", "--tree", "--no-trunc"]).succeeds().quietly().stdout();
+        let before = tree();
+        shell(room, "rm \"$ENVBOX_ROOT\"/envbox.db*").succeeds();
+        room.envbox(&["system", "check", "--repair"]).succeeds();
+        assert_eq!(tree(), before);
+        room.envbox(&["system", "check"]).succeeds().says("OK\n");
+        // Without one of its images it is no index.
+        let arm = room.envbox(&["image", "inspect", "--platform", "arm64", "-f", "{{.Id}}", "multi:1"]);
+        let arm = arm.succeeds().stdout().trim().replace("sha256:", "");
+        shell(room, &format!("rm \"$ENVBOX_ROOT\"/envbox.db* \"$ENVBOX_ROOT\"/blobs/sha256/{arm}")).succeeds();
+        room.envbox(&["system", "check", "--repair"]).exits(1).says("an image that it has is missing or damaged");
+        room.envbox(&["image", "inspect", "multi:1"]).succeeds();
+        room.envbox(&["image", "inspect", "--platform", "386", "multi:1"]).exits(1);
+    }
+
     fn nobody_gives_a_name_with_a_digest(room) {
         let name = format!("a@sha256:{}", "1".repeat(64));
         python(room, &format!("
