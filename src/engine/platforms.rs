@@ -5,7 +5,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
 use crate::platform::Platform;
 use crate::reference::ImageRef;
-use crate::store::{ImageRecord, IndexedImage, Resolved, Store};
+use crate::store::{ImageIndex, ImageRecord, IndexedImage, Resolved, Store};
 
 use super::{Engine, ImageFilter};
 
@@ -29,9 +29,16 @@ impl Engine {
     pub fn images_by_name(&self, filters: &[ImageFilter]) -> Result<Vec<NamedImages>> {
         let images = self.images(filters)?;
         let Some(store) = self.existing_store()? else { return Ok(Vec::new()) };
-        let mut named = nameless(store, &images)?;
+        let indexes = store.indexes()?;
+        let mut named = nameless(&indexes, &images);
         for image in &images {
+            let is_in_one = indexes.iter().any(|index| index.has(image.id));
             for name in &image.names {
+                if !is_in_one {
+                    let images = vec![alone(image)];
+                    named.push(NamedImages { name: Some(name.clone()), id: image.id.0, images });
+                    continue;
+                }
                 let (id, images) = match store.resolve_for(&name.to_string(), None) {
                     Ok(Resolved { index: Some(index), .. }) => (index.digest, index.images),
                     Ok(_) => (image.id.0, vec![alone(image)]),
@@ -56,16 +63,15 @@ impl Engine {
 }
 
 /// Those of `images` to which no name leads, together where they are an index.
-fn nameless(store: &Store, images: &[ImageRecord]) -> Result<Vec<NamedImages>> {
+fn nameless(indexes: &[ImageIndex], images: &[ImageRecord]) -> Vec<NamedImages> {
     let mut left: Vec<&ImageRecord> = images.iter().filter(|image| image.is_dangling()).collect();
     let mut found = Vec::new();
-    if !left.is_empty() {
-        for index in store.indexes()? {
-            let count = left.len();
-            left.retain(|image| index.images.iter().all(|member| member.record.id != image.id));
-            if left.len() < count {
-                found.push(NamedImages { name: None, id: index.digest, images: index.images });
-            }
+    for index in indexes {
+        let count = left.len();
+        left.retain(|image| !index.has(image.id));
+        if left.len() < count {
+            let images = index.images.clone();
+            found.push(NamedImages { name: None, id: index.digest, images });
         }
     }
     let single = |image: &ImageRecord| NamedImages {
@@ -74,7 +80,7 @@ fn nameless(store: &Store, images: &[ImageRecord]) -> Result<Vec<NamedImages>> {
         images: vec![alone(image)],
     };
     found.extend(left.into_iter().map(single));
-    Ok(found)
+    found
 }
 
 /// An image of no index.

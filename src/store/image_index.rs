@@ -63,6 +63,11 @@ pub struct Resolved {
 }
 
 impl ImageIndex {
+    /// True if `image` is one of its images.
+    pub fn has(&self, image: ImageId) -> bool {
+        self.images.iter().any(|one| one.record.id == image)
+    }
+
     /// Which of the images is for `wanted`; for this host, if none is wanted, or
     /// else the first.
     pub fn choose(&self, wanted: Option<&Platform>) -> Option<&IndexedImage> {
