@@ -163,7 +163,11 @@ fn overlay_obstacle(room: &Path, user_namespace: UserNamespace) -> Result<Option
         root.remove(name, FileKind::Directory)?;
         root.create_dir(name).map(drop)
     };
-    Ok(replace().err())
+    match replace() {
+        // That says nothing of what the file system can do.
+        Err(error) if fs::is_full(&error) => Err(error),
+        replaced => Ok(replaced.err()),
+    }
 }
 
 fn archive_of(target: &LayerTarget) -> ArchiveLayer {

@@ -117,7 +117,14 @@ fn ensure(
     }
     // Nobody converts the layers while they are read.
     let room = store.room(&copy.stack)?;
-    let made = make(&copy.lower, (&room.path().join("copy"), folder), user_namespace, progress);
+    let here = room.path().join("copy");
+    let made = fill(&copy.lower, &here, user_namespace, progress).and_then(|report| {
+        if store.is_kept(folder) {
+            // Half a copy would be taken for a whole one after a power cut.
+            fs::sync(&here)?;
+        }
+        put(&here, folder).map(|()| report)
+    });
     let made = made.map_err(|error| {
         let is_full = fs::is_full(&error);
         let error = error.context("cannot copy the root filesystem for the container");
@@ -133,9 +140,9 @@ fn ensure(
     made
 }
 
-fn make(
+fn fill(
     lower: &[Lower],
-    (here, folder): (&Path, &Path),
+    here: &Path,
     user_namespace: UserNamespace,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Report> {
@@ -145,10 +152,14 @@ fn make(
     fs::ensure_dir(&root, 0o700)?;
     let copied = image::copy_merged(&layers, &Dir::open(&root)?, progress)?;
     fs::write_plain(&TreeCopy::stamp(here), b"")?;
+    Ok(copied.report)
+}
+
+fn put(here: &Path, folder: &Path) -> Result<()> {
     match fs::rename(here, folder) {
         // Somebody was faster.
-        Err(_) if fs::metadata(folder)?.is_some() => Ok(Report::default()),
-        renamed => renamed.map(|()| copied.report),
+        Err(_) if fs::metadata(folder)?.is_some() => Ok(()),
+        renamed => renamed,
     }
 }
 

@@ -3,14 +3,16 @@
 //! Nothing is changed. What is in files is not read: see
 //! [`image::verify_layer`](crate::image::verify_layer).
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
+use std::path::Path;
 
 use rusqlite::{Connection, Row};
 
 use crate::digest::{ChainId, ImageId};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::fs;
+use crate::id::ContainerId;
 
 use super::database::{Failure, parsed, size};
 use super::driver;
@@ -94,7 +96,11 @@ impl Fault {
             Self::Unrecorded(path) if path.starts_with("volumes/") => {
                 "envbox system check --repair takes it up"
             }
-            Self::Unreadable(path, _) if path.starts_with("volumes/") => "move it away",
+            Self::Unreadable(path, _)
+                if path.starts_with("volumes/") || path.starts_with("containers/") =>
+            {
+                "mend it, or move it away"
+            }
             Self::Unrecorded(_) | Self::Unreadable(..) => "envbox system prune removes it",
             Self::Foreign(_) => "move it away",
             Self::Copy(_) | Self::Size(..) => "envbox system check --repair mends it",
@@ -142,7 +148,11 @@ impl Store {
         let mut faults = self.write("check", |transaction| {
             let mut faults = integrity(transaction)?;
             faults.extend(references(transaction)?);
-            if record::newest_event(transaction)? < self.newest_copied_event()? {
+            let known = collect(transaction, "SELECT id FROM containers", |row| parsed(row, 0))?;
+            let known: BTreeSet<ContainerId> = known.into_iter().collect();
+            if record::newest_event(transaction)?
+                < self.newest_copied_event(|id| known.contains(id))?
+            {
                 faults.push(Fault::Older);
             }
             faults.extend(images(transaction)?);
@@ -179,9 +189,9 @@ impl Store {
         for (chain, named) in rows {
             let item = Item::Layer(chain);
             let folder = self.path_of(&item);
-            let kept = driver::of(&folder)?;
+            let kept = driver::of(&folder).map_err(unreachable)?;
             let content = driver::lower(&folder, kept.form());
-            if fs::metadata(content.path())?.is_none() {
+            if !is_there(content.path())? {
                 faults.push(Fault::Gone(item.to_string()));
             } else if named.parse::<Driver>().ok() != Some(kept) {
                 faults.push(Fault::Driver(chain, named));
@@ -194,7 +204,7 @@ impl Store {
     fn gone(&self, connection: &Connection, query: &str) -> Result<Vec<Fault>, Failure> {
         let mut faults = Vec::new();
         for path in collect(connection, query, |row| row.get::<_, String>(0))? {
-            if fs::metadata(&self.paths.root.join(&path))?.is_none() {
+            if !is_there(&self.paths.root.join(&path))? {
                 faults.push(Fault::Gone(path));
             }
         }
@@ -221,6 +231,20 @@ impl Store {
         }
         Ok(faults)
     }
+}
+
+/// Whether something is at `path`; not, where what should be a directory is none.
+fn is_there(path: &Path) -> Result<bool> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(found.is_some()),
+        Err(error) if error.kind() == Kind::Invalid => Ok(false),
+        Err(error) => Err(unreachable(error)),
+    }
+}
+
+/// An error of the disk, which says nothing of the database.
+fn unreachable(error: Error) -> Error {
+    Error::new(Kind::Unavailable, "the store cannot be read").because(error)
 }
 
 /// What SQLite finds in its own structures (sqlite.org/pragma.html).

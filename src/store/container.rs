@@ -129,6 +129,7 @@ impl Store {
             ContainerCopy::of_record(connection, record)
         })?;
         fs::write_atomic(&directory.join("config.json"), &copy.to_json()?)?;
+        self.decide_mount(record.chain, &directory)?;
         let result = self.write("write a container to", |transaction| {
             if let Some(holder) = holder(transaction, &record.name)? {
                 return Err(name_taken(&record.name, &holder).into());

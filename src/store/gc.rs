@@ -101,9 +101,13 @@ impl Store {
     /// Takes away, into a workspace, those of `items` that nobody wants.
     pub(super) fn take_unwanted(&self, items: &[Item]) -> Result<(Workspace, Collected)> {
         layout::release_reserve(&self.paths.root);
+        // Nothing is intended: what is left by who is killed here is found again by
+        // the next one, while intents of all that there is would be believed even
+        // when the database has lost its rows.
         let workspace = self.workspace(&[])?;
-        workspace.intend(items)?;
-        self.forget_unused_layers(&workspace)?;
+        if items.iter().any(|item| matches!(item, Item::Layer(_))) {
+            self.forget_unused_layers(&workspace)?;
+        }
         let mut collected = Collected::default();
         for item in self.discard_unrecorded(items, &workspace)? {
             collected.add(item);

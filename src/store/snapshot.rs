@@ -18,6 +18,8 @@ use super::{Store, layout};
 
 /// The folder of a copy, in that of its snapshot.
 const COPY: &str = "copy";
+/// Says from the first moment that a container is to have one.
+const COPIED: &str = "copied";
 
 /// Where a writable snapshot keeps what is written.
 #[derive(Clone, Copy, Debug)]
@@ -166,8 +168,7 @@ impl Store {
     }
 
     /// The writable mount of the kept container `id`, which is in the store. What
-    /// sort of mount that is stays as it was first; what lies in its directory
-    /// tells.
+    /// sort of mount that is was said when it was put there.
     ///
     /// # Errors
     /// `NotFound` if it is not.
@@ -175,9 +176,11 @@ impl Store {
         let record = self.container(id.as_str())?;
         let stack = self.stacked(record.chain)?;
         let path = self.path_of(&Item::Container(record.id));
+        let has = |name: &str| fs::metadata(&path.join(name)).map(|found| found.is_some());
         let is_copy = !stack.is_empty()
-            && !overlay::is_prepared(&path)?
-            && (fs::metadata(&path.join(COPY))?.is_some() || self.copies(&stack)?);
+            && (has(COPIED)?
+                || has(COPY)?
+                || (!overlay::is_prepared(&path)? && is_for_copies(&stack)));
         let lower = self.lower(&stack);
         match is_copy {
             true => Ok(copied((lower, &stack), &path)),
@@ -216,6 +219,24 @@ impl Store {
             false => overlay::prepare(lower, Scratch::ThrowAway(workspace.path()))?,
         };
         Ok(EphemeralSnapshot { mount, workspace })
+    }
+
+    /// Says in `folder`, which becomes that of a container upon `chain`, what sort of
+    /// mount it is to have.
+    ///
+    /// # Errors
+    /// Those of the database and of writing.
+    pub(super) fn decide_mount(&self, chain: Option<ChainId>, folder: &Path) -> Result<()> {
+        let stack = self.stacked(chain)?;
+        match !stack.is_empty() && self.copies(&stack)? {
+            true => fs::write_plain(&folder.join(COPIED), b""),
+            false => Ok(()),
+        }
+    }
+
+    /// True if what is in `folder` lasts: it is a container's.
+    pub fn is_kept(&self, folder: &Path) -> bool {
+        folder.starts_with(self.paths.root.join(layout::CONTAINERS))
     }
 
     /// Whether a new writable snapshot on top of `stack` is a copy.

@@ -189,6 +189,31 @@ for_everyone! {
         assert!(!store(room).join("envbox.db.damaged-1").exists());
     }
 
+    fn what_lies_in_the_folder_of_a_volume_is_left(room) {
+        fill(room, "overlay");
+        let folder = store(room).join("volumes/data");
+        fs::rename(folder.join("data"), folder.join("old")).unwrap();
+        room.envbox(&["rm", "-f", "box"]).succeeds();
+        room.envbox(&["system", "check", "--repair", "-f"]).exits(1).says("volumes/data/data is missing");
+        assert!(folder.join("old").is_dir());
+    }
+
+    fn a_container_that_cannot_be_read_keeps_its_layers_and_what_it_wrote(room) {
+        fill(room, "overlay");
+        let id = room.envbox(&["inspect", "-f", "{{.Id}}", "lone"]).succeeds().stdout();
+        let config = store(room).join("containers").join(id.trim()).join("config.json");
+        let whole = fs::read(&config).unwrap();
+        fs::write(&config, "{").unwrap();
+        lose(&store(room));
+        for _ in 0..2 {
+            let output = room.envbox(&["system", "check", "--repair", "-f"]).exits(1);
+            output.says("cannot be taken up").says("mend it, or move it away");
+        }
+        fs::write(&config, whole).unwrap();
+        room.envbox(&["system", "check", "--repair"]).succeeds().says("took up container lone");
+        room.envbox(&["start", "-a", "lone"]).succeeds().says("written\n");
+    }
+
     fn a_layer_that_is_missing_is_told_and_stays(room) {
         fill(room, "overlay");
         let layer = "{{index .RootFS.Layers 0}}";

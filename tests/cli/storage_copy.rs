@@ -115,6 +115,21 @@ for_everyone! {
         assert!(entries(room, "containers").is_empty());
     }
 
+    fn who_looks_before_there_is_a_copy_makes_no_overlay_of_it(room) {
+        import(room, "overlay");
+        by(room, "copy", &["create", "--name", "kept", "base", "sh", "-c", "echo run >/log"]).succeeds();
+        let container = entries(room, "containers").remove(0);
+        // As while it is still being made.
+        std::fs::rename(container.join("copy"), room.work().join("taken")).unwrap();
+        for words in [&["ps", "-as"][..], &["inspect", "-s", "kept"], &["diff", "kept"]] {
+            room.envbox(words);
+        }
+        assert!(!container.join("upper").exists());
+        room.envbox(&["start", "-a", "kept"]).succeeds();
+        room.envbox(&["diff", "kept"]).succeeds().says("A /log");
+        assert!(container.join("copy").exists());
+    }
+
     fn a_copy_is_read_only_and_has_volumes_like_any_root(room) {
         import(room, "copy");
         let words = ["run", "--rm", "--read-only", "base", "sh", "-c", "echo x >/x"];

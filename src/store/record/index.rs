@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
@@ -49,9 +49,16 @@ const NEWEST_EVENT: &str = "envbox.newest-event";
 pub(in crate::store) struct ImageIndex {
     schema_version: u32,
     media_type: String,
+    #[serde(deserialize_with = "understood")]
     manifests: Vec<Descriptor>,
     #[serde(default)]
     annotations: BTreeMap<String, String>,
+}
+
+/// The descriptors of a list that can be read, each by itself.
+fn understood<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Descriptor>, D::Error> {
+    let values = Vec::<serde_json::Value>::deserialize(from)?;
+    Ok(values.into_iter().filter_map(|value| serde_json::from_value(value).ok()).collect())
 }
 
 /// What an index says of an image.
@@ -282,6 +289,13 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_left_out() {
+        let whole =
+            serde_json::to_value(index(descriptors(&[("docker.io/library/x", "1")]))).unwrap();
+        let mut torn = whole.clone();
+        torn["manifests"][0]["digest"] = "sha256:zz".into();
+        torn["manifests"].as_array_mut().unwrap().push(whole["manifests"][0].clone());
+        let read: ImageIndex = serde_json::from_value(torn).unwrap();
+        assert_eq!(read.images().len(), 1);
         let mut descriptor = descriptors(&[("docker.io/library/x", "1")]).remove(0);
         for (key, text) in [(FULL_NAME, "A B"), (IMPORTED, "now"), (CONTENT, "1,-2")] {
             descriptor.annotations.insert(key.to_owned(), text.to_owned());

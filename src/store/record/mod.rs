@@ -103,14 +103,15 @@ impl Store {
         Ok(paths)
     }
 
-    /// The number of the newest event of which any copy knows.
-    pub(super) fn newest_copied_event(&self) -> Result<i64> {
+    /// The number of the newest event of which `index.json` knows or the copy of a
+    /// container that `counts`: anybody may have put another one there.
+    pub(super) fn newest_copied_event(&self, counts: impl Fn(&ContainerId) -> bool) -> Result<i64> {
         let root = Dir::open(&self.paths.root)?;
         // What cannot be read knows of none.
         let index = index::read(&root).ok().flatten();
         let mut newest = index.map_or(0, |index| plausible(index.newest_event()));
         for name in fs::list(&self.paths.root.join(super::layout::CONTAINERS))? {
-            let id = name.to_str().and_then(|name| name.parse().ok());
+            let id = name.to_str().and_then(|name| name.parse().ok()).filter(&counts);
             let copy = id.and_then(|id| container::read(&root, &id).ok());
             newest = newest.max(copy.map_or(0, |copy| plausible(copy.newest_event)));
         }

@@ -1,11 +1,13 @@
 //! Where a database goes that another one replaces: nowhere, but by another name.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
-use crate::error::Result;
-use crate::fs;
+use crate::error::{Kind, Result};
+use crate::fs::{self, Dir, FileKind};
 
 use super::super::layout;
+use super::super::record::INDEX;
 
 /// What SQLite puts beside a database, with the database itself first: without
 /// it the rest is nobody's. The rest must not become a new one's
@@ -42,6 +44,28 @@ pub(super) fn set_aside(root: &Path) -> Result<Option<String>> {
         fs::absent_is_none(fs::rename(&place(&name, part), &place(&free, part)))?;
     }
     Ok(Some(free))
+}
+
+/// Gives `index.json` of the store `root` a second name, the first that is free: a
+/// new one is about to be written, and may have fewer names.
+///
+/// # Errors
+/// Those of link(2).
+pub(super) fn keep_index(root: &Path) -> Result<()> {
+    let root = Dir::open(root)?;
+    let index = OsStr::new(INDEX);
+    match fs::absent_is_none(root.metadata(index))? {
+        Some(found) if found.kind == FileKind::Regular => {}
+        _ => return Ok(()),
+    }
+    for number in 1.. {
+        let name = format!("{INDEX}.before-{number}");
+        match root.create_link(OsStr::new(&name), &root, index) {
+            Err(error) if error.kind() == Kind::AlreadyExists => {}
+            done => return done,
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

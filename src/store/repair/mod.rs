@@ -195,9 +195,22 @@ impl Store {
             None => self.take_up(request, repaired)?,
         };
         self.mend_rows(request.running, repaired)?;
+        // No layer goes while a container is not what it was: it may be needed when
+        // the container's folder is back.
+        let is_container = |path: &str| path.starts_with(layout::CONTAINERS);
+        let misses_one = odd.iter().any(|odd| is_container(&odd.path))
+            || repaired
+                .done
+                .iter()
+                .any(|done| matches!(done, Mended::Forgotten(path) if is_container(path)));
         let trash = match is_rebuilt {
             true => None,
-            false => Some(self.remove_leftovers(repaired)?),
+            false => Some(self.remove_leftovers(repaired, |item| match item {
+                // What a container wrote may be all that is left of somebody's work.
+                Item::Container(_) => false,
+                Item::Layer(_) => !misses_one,
+                _ => true,
+            })?),
         };
         self.write_copies(repaired)?;
         repaired.left = with_reasons(self.faults()?, &odd);
@@ -239,7 +252,7 @@ impl Store {
         let fresh = Database::open(&path, true)?;
         fresh.migrate()?;
         let plan = self.plan(&Known::nothing(), request)?;
-        let newest = self.newest_copied_event()?;
+        let newest = self.newest_copied_event(|_| true)?;
         fresh.write("rebuild", |transaction| {
             transaction.execute("DELETE FROM sqlite_sequence WHERE name = 'events'", [])?;
             // Copies of before must not be newer than what comes.
@@ -249,6 +262,7 @@ impl Store {
         })?;
         fresh.finish()?;
         fs::sync(root)?;
+        aside::keep_index(root)?;
         let old = aside::set_aside(root)?;
         fs::rename(&path, &layout::database(root))?;
         workspace.remove()?;
@@ -341,6 +355,8 @@ impl Store {
                         Ok(Item::Container(id)) if !running.contains(&id) => {
                             self.remove_container(&id)?;
                         }
+                        // What lies there still is somebody's.
+                        Ok(Item::Volume(name)) if self.has_folder(&name)? => continue,
                         Ok(Item::Volume(name)) => match self.remove_volume(&name) {
                             // It stays, and is told.
                             Err(error) if error.kind() == Kind::InUse => continue,
@@ -373,11 +389,19 @@ impl Store {
         Ok(())
     }
 
-    /// Takes away what nothing refers to, but no container: what it wrote may be
-    /// all that is left of somebody's work.
-    fn remove_leftovers(&self, repaired: &mut Repaired) -> Result<Workspace> {
+    fn has_folder(&self, volume: &VolumeName) -> Result<bool> {
+        let path = self.path_of(&Item::Volume(volume.clone()));
+        Ok(fs::link_metadata(&path)?.is_some())
+    }
+
+    /// Takes away what nothing refers to, of that for which `may_go` is true.
+    fn remove_leftovers(
+        &self,
+        repaired: &mut Repaired,
+        may_go: impl Fn(&Item) -> bool,
+    ) -> Result<Workspace> {
         let mut items = self.present()?;
-        items.retain(|item| !matches!(item, Item::Container(_)));
+        items.retain(may_go);
         let (workspace, Collected { layers, blobs, .. }) = self.take_unwanted(&items)?;
         let items = layers.into_iter().map(Item::Layer).chain(blobs.into_iter().map(Item::Blob));
         repaired.done.extend(items.map(|item| Mended::Removed(item.to_string())));

@@ -45,11 +45,11 @@ fn a_container_keeps_the_snapshot_that_it_was_made_with() {
     let id = import(&room.store, "a", Some("a")).id;
     let image = room.store.image(id).unwrap().unwrap();
     let [first, second] = ["first", "second"].map(|name| container(name, &image));
-    for record in [&first, &second] {
-        room.store.put_container(record).unwrap();
-    }
     let store = copies(&room);
-    let mount = store.container_mount(&first.id).unwrap();
+    store.put_container(&first).unwrap();
+    room.store.put_container(&second).unwrap();
+    // Before anybody has made it, and after.
+    let mount = room.store.container_mount(&first.id).unwrap();
     let folder = copy(&mount).folder.clone().unwrap();
     assert_eq!(folder, store.container_path(&first.id).join("copy"));
     fs::create_dir(&folder, 0o700).unwrap();
