@@ -20,6 +20,14 @@ pub mod media_type {
     pub const LAYER_TAR: &str = "application/vnd.oci.image.layer.v1.tar";
 }
 
+/// The annotations that name an image in an index.
+pub mod annotation {
+    /// The name in full, by which containerd and docker load it.
+    pub const FULL_NAME: &str = "io.containerd.image.name";
+    /// The name within a layout (image spec, annotations.md).
+    pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+}
+
 /// Media type, digest and size of some content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -15,4 +15,4 @@ pub use image::{
     Empty, ExecParameters, Healthcheck, History, ImageConfig, NameSet, RootfsDiffs,
     to_canonical_json,
 };
-pub use manifest::{Descriptor, Index, Manifest, media_type};
+pub use manifest::{Descriptor, Index, Manifest, annotation, media_type};

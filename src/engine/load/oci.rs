@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
+use crate::oci::annotation::{FULL_NAME, REF_NAME};
 use crate::oci::{Descriptor, Index, Manifest, media_type};
 use crate::platform::{self, Platform};
 use crate::reference::ImageRef;
@@ -28,10 +29,6 @@ const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 /// docker's index.
 const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
-/// The full name, as containerd and docker write it.
-const FULL_NAME: &str = "io.containerd.image.name";
-/// The name of a layout (image spec, annotations.md).
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// What a manifest of buildkit's is that is no image.
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use crate::digest::{DiffId, Digest};
 use crate::error::{Context, Error, Kind, Result};
 use crate::fs;
+use crate::oci::annotation::{FULL_NAME, REF_NAME};
 use crate::oci::{Descriptor, ImageConfig, Index, Manifest, media_type, to_canonical_json};
 use crate::reference::ImageRef;
 
@@ -25,10 +26,6 @@ use blobs::{Blobs, hashed, require};
 use docker::{Item, Repositories};
 use files::{Archive, BUFFER, Files, Folder};
 
-/// The annotation that names an image of a layout (image spec, annotations.md).
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
-/// The annotation that gives it the name that containerd and docker load it by.
-const FULL_NAME: &str = "io.containerd.image.name";
 const LAYOUT_VERSION: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const BLOBS: &str = "blobs/sha256";
 const FOLDER_MODE: u32 = 0o755;

@@ -8,12 +8,13 @@ use std::path::Path;
 
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::Deserialize;
 
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
 use crate::fs::{self, Dir, Timestamp};
-use crate::oci::{Descriptor, media_type, to_canonical_json};
+use crate::oci::annotation::{FULL_NAME, REF_NAME};
+use crate::oci::{Descriptor, Index, media_type, to_canonical_json};
 use crate::reference::ImageRef;
 
 use super::super::database::{Failure, parsed, time};
@@ -29,10 +30,6 @@ const NEW: &str = "index.json.new";
 /// The largest, in bytes: a hundred thousand names.
 const LIMIT: u64 = 64 << 20;
 
-/// The name in full, as containerd writes it.
-const FULL_NAME: &str = "io.containerd.image.name";
-/// The tag (image spec, annotations.md).
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// When the image came into the store: RFC 3339.
 const IMPORTED: &str = "envbox.imported";
 /// What the files of each layer hold, in bytes, the lowest first; with commas
@@ -44,26 +41,12 @@ const OF_INDEX: &str = "envbox.index";
 const NEWEST_EVENT: &str = "envbox.newest-event";
 
 /// The file's content.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(in crate::store) struct ImageIndex {
-    schema_version: u32,
-    media_type: String,
-    #[serde(deserialize_with = "understood")]
-    manifests: Vec<Descriptor>,
-    #[serde(default)]
-    annotations: BTreeMap<String, String>,
-}
+#[derive(Debug)]
+pub(in crate::store) struct NamesCopy(Index);
 
-/// The descriptors of a list that can be read, each by itself.
-fn understood<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Descriptor>, D::Error> {
-    let values = Vec::<serde_json::Value>::deserialize(from)?;
-    Ok(values.into_iter().filter_map(|value| serde_json::from_value(value).ok()).collect())
-}
-
-/// What an index says of an image.
+/// What it says of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::store) struct IndexedImage {
+pub(in crate::store) struct ToldImage {
     pub(in crate::store) names: Vec<ImageRef>,
     /// Which of the names lead to an index.
     pub(in crate::store) indexes: Vec<(ImageRef, Digest)>,
@@ -72,7 +55,7 @@ pub(in crate::store) struct IndexedImage {
     pub(in crate::store) content_sizes: Vec<u64>,
 }
 
-impl ImageIndex {
+impl NamesCopy {
     /// What the database has, of a store at `root`.
     pub(in crate::store) fn of(connection: &Connection, root: &Path) -> Result<Self, Failure> {
         let blobs = root.join(layout::BLOBS);
@@ -82,12 +65,8 @@ impl ImageIndex {
         };
         let manifests = rows(connection)?.into_iter().map(describe).collect::<Result<_>>()?;
         let newest = super::newest_event(connection)?.to_string();
-        Ok(Self {
-            schema_version: 2,
-            media_type: media_type::INDEX.to_owned(),
-            manifests,
-            annotations: BTreeMap::from([(NEWEST_EVENT.to_owned(), newest)]),
-        })
+        let annotations = BTreeMap::from([(NEWEST_EVENT.to_owned(), newest)]);
+        Ok(Self(Index { annotations, ..Index::new(manifests) }))
     }
 
     /// Puts it at `root`. The caller holds the write lock: there is one writer.
@@ -96,7 +75,7 @@ impl ImageIndex {
     /// Those of writing.
     pub(in crate::store) fn write(&self, root: &Path) -> Result<()> {
         let new = root.join(NEW);
-        let bytes = to_canonical_json(self)?;
+        let bytes = to_canonical_json(&self.0)?;
         let written =
             fs::write_plain(&new, &bytes).and_then(|()| fs::rename(&new, &root.join(INDEX)));
         // A full disk is no fuller for it.
@@ -105,15 +84,15 @@ impl ImageIndex {
 
     /// The number of the newest event when it was written.
     pub(in crate::store) fn newest_event(&self) -> i64 {
-        let number = self.annotations.get(NEWEST_EVENT).and_then(|number| number.parse().ok());
+        let number = self.0.annotations.get(NEWEST_EVENT).and_then(|number| number.parse().ok());
         number.unwrap_or(0)
     }
 
     /// What it says of each image, by the manifest. What is not understood is
     /// left out.
-    pub(in crate::store) fn images(&self) -> BTreeMap<Digest, IndexedImage> {
-        let mut images = BTreeMap::<Digest, IndexedImage>::new();
-        for descriptor in &self.manifests {
+    pub(in crate::store) fn images(&self) -> BTreeMap<Digest, ToldImage> {
+        let mut images = BTreeMap::<Digest, ToldImage>::new();
+        for descriptor in &self.0.manifests {
             let annotation = |key: &str| descriptor.annotations.get(key);
             let image = images.entry(descriptor.digest).or_default();
             let name = annotation(FULL_NAME).and_then(|name| name.parse::<ImageRef>().ok());
@@ -134,12 +113,23 @@ impl ImageIndex {
 ///
 /// # Errors
 /// `Invalid`, without the path, if what is there is none.
-pub(in crate::store) fn read(root: &Dir) -> Result<Option<ImageIndex>> {
+pub(in crate::store) fn read(root: &Dir) -> Result<Option<NamesCopy>> {
     let Some(bytes) = fs::absent_is_none(read_file(root, OsStr::new(INDEX), LIMIT))? else {
         return Ok(None);
     };
-    let malformed = |error| Error::invalid("it is no index of images").because(error);
-    serde_json::from_slice(&bytes).map(Some).map_err(malformed)
+    parse(&bytes)
+        .map(|index| Some(NamesCopy(index)))
+        .map_err(|error| Error::invalid("it is no index of images").because(error))
+}
+
+/// An index, without the descriptors that cannot be read: one that is torn does not
+/// take the others along.
+fn parse(bytes: &[u8]) -> serde_json::Result<Index> {
+    let mut value: serde_json::Value = serde_json::from_slice(bytes)?;
+    if let Some(manifests) = value.get_mut("manifests").and_then(|list| list.as_array_mut()) {
+        manifests.retain(|descriptor| Descriptor::deserialize(descriptor).is_ok());
+    }
+    serde_json::from_value(value)
 }
 
 /// Whether there is an index below `root` which is not what the database says.
@@ -151,7 +141,7 @@ pub(super) fn differs(connection: &Connection, root: &Dir) -> Result<bool, Failu
         Err(error) => return Err(error.into()),
     };
     let told = |descriptor: Descriptor| (descriptor.digest, descriptor.annotations);
-    let mut found: Vec<_> = found.manifests.into_iter().map(told).collect();
+    let mut found: Vec<_> = found.0.manifests.into_iter().map(told).collect();
     let rows = rows(connection)?.into_iter();
     let mut wanted: Vec<_> = rows.map(|row| row.descriptor(0)).map(told).collect();
     found.sort();
@@ -250,13 +240,9 @@ mod tests {
         names.iter().map(|name| row(Some(name)).descriptor(3)).collect()
     }
 
-    fn index(manifests: Vec<Descriptor>) -> ImageIndex {
-        ImageIndex {
-            schema_version: 2,
-            media_type: media_type::INDEX.to_owned(),
-            manifests,
-            annotations: BTreeMap::from([(NEWEST_EVENT.to_owned(), "7".to_owned())]),
-        }
+    fn index(manifests: Vec<Descriptor>) -> NamesCopy {
+        let annotations = BTreeMap::from([(NEWEST_EVENT.to_owned(), "7".to_owned())]);
+        NamesCopy(Index { annotations, ..Index::new(manifests) })
     }
 
     #[test]
@@ -264,15 +250,15 @@ mod tests {
         let digest = Digest::of(b"other").to_string();
         let (one, pinned) = ("docker.io/library/one", "localhost:5000/x/y");
         for names in [&[(one, "latest"), (one, "1"), (pinned, &digest)][..], &[]] {
-            let bytes = to_canonical_json(&index(descriptors(names))).unwrap();
-            let read: ImageIndex = serde_json::from_slice(&bytes).unwrap();
+            let bytes = to_canonical_json(&index(descriptors(names)).0).unwrap();
+            let read = NamesCopy(parse(&bytes).unwrap());
             assert_eq!(read.newest_event(), 7);
             let texts: &[&str] = match names {
                 [] => &[],
                 _ => &["one:latest", "one:1", &format!("{pinned}@{digest}")],
             };
             let of_index = texts.iter().filter(|text| text.ends_with(":1"));
-            let expected = IndexedImage {
+            let expected = ToldImage {
                 indexes: of_index
                     .map(|name| (name.parse().unwrap(), Digest::of(b"index")))
                     .collect(),
@@ -290,17 +276,17 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_left_out() {
         let whole =
-            serde_json::to_value(index(descriptors(&[("docker.io/library/x", "1")]))).unwrap();
+            serde_json::to_value(index(descriptors(&[("docker.io/library/x", "1")])).0).unwrap();
         let mut torn = whole.clone();
         torn["manifests"][0]["digest"] = "sha256:zz".into();
         torn["manifests"].as_array_mut().unwrap().push(whole["manifests"][0].clone());
-        let read: ImageIndex = serde_json::from_value(torn).unwrap();
+        let read = NamesCopy(parse(torn.to_string().as_bytes()).unwrap());
         assert_eq!(read.images().len(), 1);
         let mut descriptor = descriptors(&[("docker.io/library/x", "1")]).remove(0);
         for (key, text) in [(FULL_NAME, "A B"), (IMPORTED, "now"), (CONTENT, "1,-2")] {
             descriptor.annotations.insert(key.to_owned(), text.to_owned());
         }
         let read = index(vec![descriptor]).images();
-        assert_eq!(read.into_values().collect::<Vec<_>>(), [IndexedImage::default()]);
+        assert_eq!(read.into_values().collect::<Vec<_>>(), [ToldImage::default()]);
     }
 }

@@ -32,7 +32,7 @@ use super::Store;
 use super::database::Failure;
 
 pub(super) use container::{ContainerCopy, LayerCopy, read as read_container};
-pub(super) use index::{INDEX, ImageIndex, IndexedImage, read as read_index};
+pub(super) use index::{INDEX, NamesCopy, ToldImage, read as read_index};
 
 /// The largest copy of a container's, config or manifest, in bytes: what
 /// registries allow.
@@ -47,7 +47,7 @@ impl Store {
     }
 
     pub(super) fn write_index(&self, connection: &Connection) -> Result<(), Failure> {
-        Ok(ImageIndex::of(connection, &self.paths.root)?.write(&self.paths.root)?)
+        Ok(NamesCopy::of(connection, &self.paths.root)?.write(&self.paths.root)?)
     }
 
     /// Writes the record of the kept container `id` into its directory. To be

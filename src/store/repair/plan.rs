@@ -9,7 +9,7 @@ use crate::oci::Descriptor;
 use crate::reference::ImageRef;
 
 use super::super::image_index::IndexRow;
-use super::super::record::{ContainerCopy, IndexedImage, LayerCopy};
+use super::super::record::{ContainerCopy, LayerCopy, ToldImage};
 use super::super::volume_use::VolumeUse;
 use super::super::{ContainerRecord, LayerRecord, tag};
 use super::Known;
@@ -197,7 +197,7 @@ impl Planner<'_> {
             self.found.index.as_ref().and_then(|index| index.get(&image.manifest)).cloned()
         };
         // Of several manifests of one config that which the index knows.
-        let mut images: Vec<(FoundImage, Option<IndexedImage>)> =
+        let mut images: Vec<(FoundImage, Option<ToldImage>)> =
             self.found.images.iter().map(|image| (image.clone(), told(image))).collect();
         images.sort_by_key(|(image, told)| (image.id, told.is_none(), image.manifest));
         images.dedup_by_key(|(image, _)| image.id);

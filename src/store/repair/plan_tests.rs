@@ -21,8 +21,8 @@ fn image(name: &str, layers: &[&str]) -> FoundImage {
     }
 }
 
-fn indexed(names: &[&str], content_sizes: &[u64]) -> IndexedImage {
-    IndexedImage {
+fn indexed(names: &[&str], content_sizes: &[u64]) -> ToldImage {
+    ToldImage {
         names: names.iter().map(|name| name.parse().unwrap()).collect(),
         indexes: Vec::new(),
         imported_at: Some(Timestamp::from_seconds(9)),
@@ -31,7 +31,7 @@ fn indexed(names: &[&str], content_sizes: &[u64]) -> IndexedImage {
 }
 
 /// All layers of `images` are there, and `index` has the images.
-fn found(images: &[(FoundImage, Option<IndexedImage>)]) -> Found {
+fn found(images: &[(FoundImage, Option<ToldImage>)]) -> Found {
     let index = images.iter().filter_map(|(image, told)| Some((image.manifest, told.clone()?)));
     Found {
         layers: images.iter().flat_map(|(image, _)| ChainId::stack(&image.diff_ids)).collect(),

@@ -16,7 +16,7 @@ use crate::id::{ContainerId, VolumeName};
 use crate::oci::{ImageConfig, Index, Manifest};
 use crate::platform::Platform;
 
-use super::super::record::{self, ContainerCopy, IndexedImage, LIMIT};
+use super::super::record::{self, ContainerCopy, LIMIT, ToldImage};
 use super::super::volume::{self, VolumeRecord};
 use super::super::{driver, layout};
 use super::Known;
@@ -35,7 +35,7 @@ pub(super) struct Found {
     /// Folders with what a layer is mounted of.
     pub(super) layers: BTreeSet<ChainId>,
     /// What `index.json` says, by the manifest; `None` without one.
-    pub(super) index: Option<BTreeMap<Digest, IndexedImage>>,
+    pub(super) index: Option<BTreeMap<Digest, ToldImage>>,
     pub(super) containers: Vec<ContainerCopy>,
     pub(super) volumes: Vec<FoundVolume>,
     /// What is not understood.

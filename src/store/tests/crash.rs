@@ -29,6 +29,22 @@ pub(super) fn spawn(room: &Room, scenario: &str) -> Child {
     child
 }
 
+/// Kills a child of `scenario` again and again, each time a `step` later, with
+/// `then` after each. No event is waited for: any moment is one to be killed at.
+pub(super) fn kill_at_all_moments(
+    (room, scenario): (&Room, &str),
+    (rounds, step): (u32, Duration),
+    mut then: impl FnMut(u32),
+) {
+    for round in 0..rounds {
+        let mut child = spawn(room, scenario);
+        std::thread::sleep(Duration::from_millis(2) + step * round);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        then(round);
+    }
+}
+
 /// What the child does. Nothing where no scenario lies.
 #[test]
 #[ignore = "the other half of the tests beside it"]
@@ -107,11 +123,8 @@ fn whenever_it_is_killed_the_store_is_whole() {
     let room = Room::new();
     import(&room.store, "kept", Some("kept"));
     room.store.close_database();
-    for round in 0_u64..25 {
-        let mut child = spawn(&room, "churn");
-        std::thread::sleep(Duration::from_micros(3_000 + round * 1_777));
-        child.kill().unwrap();
-        child.wait().unwrap();
+    let times = (25, Duration::from_micros(1_777));
+    kill_at_all_moments((&room, "churn"), times, |_| {
         room.check();
         // What the killed one had finished may be there: away with it.
         let store = room.reopen();
@@ -126,5 +139,5 @@ fn whenever_it_is_killed_the_store_is_whole() {
         store.collect().unwrap();
         assert_eq!(room.names_in("layers").len(), 1);
         room.check();
-    }
+    });
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
 use std::time::Duration;
 
-use super::crash::spawn;
+use super::crash::kill_at_all_moments;
 use super::*;
 use crate::oci::{Descriptor, ImageConfig, Manifest, media_type, to_canonical_json};
 use crate::store::{Fault, RepairRequest, Repaired};
@@ -476,16 +476,13 @@ fn whenever_it_is_killed_another_repair_finishes() {
     let room = filled();
     let before = content(&room.store);
     room.store.close_database();
-    for round in 0_u64..25 {
-        let mut child = spawn(&room, "repair");
-        std::thread::sleep(Duration::from_micros(2_000 + round * 2_311));
-        child.kill().unwrap();
-        child.wait().unwrap();
+    let times = (25, Duration::from_micros(2_311));
+    kill_at_all_moments((&room, "repair"), times, |round| {
         let store = room.reopen();
         let repaired = repair(&store);
         assert!(repaired.lost.is_empty() && repaired.left.is_empty(), "{repaired:?}");
         assert_eq!(content(&store), before, "round {round}");
         drop(store);
         room.check();
-    }
+    });
 }

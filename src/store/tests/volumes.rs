@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::crash::spawn;
+use super::crash::kill_at_all_moments;
 use super::*;
 use crate::id::{ContainerId, ContainerName, VolumeName};
 
@@ -306,16 +306,13 @@ fn whenever_it_is_killed_no_volume_is_half_or_left_over() {
     room.store.ensure_volume(&volume("kept")).unwrap();
     fs::write_volatile(&room.store.volume_data(&name("kept")).join("file"), b"x").unwrap();
     room.store.close_database();
-    for round in 0_u64..40 {
-        let mut child = spawn(&room, "volumes");
-        std::thread::sleep(Duration::from_micros(2_000 + round * 911));
-        child.kill().unwrap();
-        child.wait().unwrap();
+    let times = (40, Duration::from_micros(911));
+    kill_at_all_moments((&room, "volumes"), times, |round| {
         drop(room.reopen());
         room.check();
         let names: Vec<String> =
             room.names_in("volumes").into_iter().filter(|name| name != "named").collect();
         assert_eq!(names, ["kept"], "round {round}");
         assert!(!room.store.is_volume_empty(&name("kept")).unwrap());
-    }
+    });
 }
