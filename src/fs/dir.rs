@@ -122,7 +122,8 @@ impl Dir {
             .map_err(|error| self.fail("create the hard link", new, error))
     }
 
-    /// Creates a FIFO or device; `kind` is one of these, `rdev` its numbers.
+    /// Creates a FIFO, a socket or a device; `kind` is one of these, `rdev` its
+    /// numbers. A FIFO and a socket have mode 0600.
     ///
     /// # Errors
     /// Those of mknodat(2): `EPERM` for devices in a user namespace.
@@ -130,6 +131,7 @@ impl Dir {
         let file_type = match kind {
             FileKind::CharDevice => FileType::CharacterDevice,
             FileKind::BlockDevice => FileType::BlockDevice,
+            FileKind::Socket => FileType::Socket,
             _ => FileType::Fifo,
         };
         let device = rustix::fs::makedev(rdev.0, rdev.1);

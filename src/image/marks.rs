@@ -5,10 +5,9 @@
 //!
 //! Some file systems hold no such marks: another overlay (`mknod` of 0:0 is
 //! denied there), NFS, many in user space. There the tree of a layer has marks of
-//! our own, which no kernel understands: a FIFO of mode 7000 by the name of what is
-//! removed, or by the name `.wh..wh..opq` in a directory that is opaque. What a
-//! layer has of these itself is kept beside its tree. A file beside the tree tells
-//! that it has such marks.
+//! our own, which no kernel understands: a socket by the name of what is removed, or
+//! by the name `.wh..wh..opq` in a directory that is opaque. No layer has sockets: tar
+//! knows none. A file beside the tree tells that it has such marks.
 //!
 //! It knows nothing of what a mark hides.
 
@@ -27,8 +26,6 @@ const METACOPY: &str = "metacopy";
 /// What an opaque directory says; `x` means something else since Linux 6.7.
 const YES: &[u8] = b"y";
 
-/// The mode of a FIFO that is a mark of our own: nobody's who wants to use it.
-pub(super) const OWN_MODE: u32 = 0o7000;
 /// The name of the one that makes a directory opaque; no member of a layer's.
 pub(super) const OPAQUE_NAME: &str = ".wh..wh..opq";
 
@@ -143,8 +140,7 @@ fn has_own_opaque(dir: &Dir) -> Result<bool> {
 }
 
 fn make_own(dir: &Dir, name: &OsStr) -> Result<()> {
-    dir.create_node(name, FileKind::Fifo, (0, 0))?;
-    dir.set_mode(name, OWN_MODE)
+    dir.create_node(name, FileKind::Socket, (0, 0))
 }
 
 /// What `make` makes, where `error` says that the file system refuses the kernel's
@@ -173,14 +169,9 @@ pub(super) fn is_overlays_whiteout(found: &Metadata) -> bool {
     found.kind == FileKind::CharDevice && found.rdev == (0, 0)
 }
 
-/// True if a file of a layer's tree is a mark of our own.
-pub(super) fn is_own(found: &Metadata) -> bool {
-    found.kind == FileKind::Fifo && found.mode == OWN_MODE
-}
-
-/// True if a file of a layer's tree is a removal.
+/// True if a file of a layer's tree is a removal: overlayfs's, or one of our own.
 pub(super) fn is_whiteout(found: &Metadata) -> bool {
-    is_overlays_whiteout(found) || is_own(found)
+    is_overlays_whiteout(found) || found.kind == FileKind::Socket
 }
 
 /// Puts a removal by `name` into the directory `dir` of a layer's tree; the file

@@ -223,12 +223,12 @@ impl Walk<'_> {
         self.pending_nodes(Some(&path))?;
         let metadata = dir.metadata(name).map_err(unreadable)?;
         let overridden = self.overrides.take(&path);
-        if metadata.kind == FileKind::Socket {
-            self.walked.report.note(Topic::Socket, &path);
-            return Ok(false);
-        }
         if self.options.is_layer && marks::is_whiteout(&metadata) {
             self.emit(&marks::whiteout(&path))?;
+            return Ok(false);
+        }
+        if metadata.kind == FileKind::Socket {
+            self.walked.report.note(Topic::Socket, &path);
             return Ok(false);
         }
         let is_linked =

@@ -115,6 +115,24 @@ for_everyone! {
         assert!(entries(room, "containers").is_empty());
     }
 
+    fn every_file_of_an_image_is_a_file_on_a_copy(room) {
+        let tree = room.rootfs();
+        nix::unistd::mkfifo(&tree.join("home/pipe"), nix::sys::stat::Mode::empty()).unwrap();
+        room.give(&tree);
+        let mode = PermissionsExt::from_mode(0o7000);
+        std::fs::set_permissions(tree.join("home/pipe"), mode).unwrap();
+        let tree = tree.to_str().unwrap();
+        for driver in ["copy", "overlay"] {
+            by(room, driver, &["import", tree, driver]).succeeds().quietly();
+            for on in ["copy", "overlay"] {
+                let words = ["run", "--name", "box", driver, "test", "-p", "/home/pipe"];
+                by(room, on, &words).succeeds();
+                assert_eq!(room.envbox(&["diff", "box"]).succeeds().stdout(), "");
+                room.envbox(&["rm", "box"]).succeeds();
+            }
+        }
+    }
+
     fn who_looks_before_there_is_a_copy_makes_no_overlay_of_it(room) {
         import(room, "overlay");
         by(room, "copy", &["create", "--name", "kept", "base", "sh", "-c", "echo run >/log"]).succeeds();
@@ -269,7 +287,7 @@ for_everyone! {
             \"$@\" import --exclude opt rootfs other >/dev/null
             \"$@\" run --name made base sh -ec '{WORK}'
             \"$@\" commit made child >/dev/null
-            find $ENVBOX_ROOT/layers -type p | wc -l
+            find $ENVBOX_ROOT/layers -type s | wc -l
             \"$@\" run --rm child sh -ec 'cat /home/x /srv; ls /home; test ! -e /etc/issue'
             \"$@\" save -o child.tar child
             \"$@\" image verify child

@@ -10,7 +10,6 @@ use std::os::unix::fs::FileExt;
 use crate::error::{Error, Kind, Result};
 use crate::fs::{Dir, File, FileKind};
 use crate::image::entry::{Entry, EntryKind};
-use crate::image::marks::OWN_MODE;
 use crate::image::read::TarReader;
 use crate::image::settle::{Caller, Place};
 use crate::image::sparse::data_runs;
@@ -52,9 +51,8 @@ pub(super) fn make<R: BufRead>(
             dir.create_symlink(name, OsStr::from_bytes(target))?;
             return settle(place(FileKind::Symlink));
         }
-        // To overlayfs, or to us, it is a removal.
+        // To overlayfs it is a removal.
         EntryKind::CharDevice(0, 0) => return Ok(Made::Nothing),
-        EntryKind::Fifo if entry.attributes.mode == OWN_MODE => return Ok(Made::Nothing),
         EntryKind::CharDevice(major, minor) => (FileKind::CharDevice, (*major, *minor)),
         EntryKind::BlockDevice(major, minor) => (FileKind::BlockDevice, (*major, *minor)),
         EntryKind::Fifo => (FileKind::Fifo, (0, 0)),

@@ -240,23 +240,22 @@ impl Copier<'_> {
     /// Makes a device or FIFO.
     fn node(&mut self, member: &Member<'_>, into: &Dir, attributes: &Attributes) -> Result<Made> {
         let Member { name, path, found, .. } = *member;
-        if !marks::is_own(&found) {
-            match into.create_node(name, found.kind, found.rdev) {
-                Err(error) if found.kind.is_device() && error.kind() == Kind::Denied => {}
-                made => return made.map(|()| Made::Node),
+        match into.create_node(name, found.kind, found.rdev) {
+            Ok(()) => Ok(Made::Node),
+            Err(error) if found.kind.is_device() && error.kind() == Kind::Denied => {
+                let (major, minor) = found.rdev;
+                let kind = match found.kind {
+                    FileKind::BlockDevice => EntryKind::BlockDevice(major, minor),
+                    _ => EntryKind::CharDevice(major, minor),
+                };
+                let attributes = attributes.clone();
+                self.copied.report.note(Topic::Overridden, path);
+                self.copied.members += 1;
+                self.overrides.add_node(Entry { path: path.to_vec(), kind, attributes })?;
+                Ok(Made::Nothing)
             }
+            Err(error) => Err(error),
         }
-        let (major, minor) = found.rdev;
-        let kind = match found.kind {
-            FileKind::BlockDevice => EntryKind::BlockDevice(major, minor),
-            FileKind::CharDevice => EntryKind::CharDevice(major, minor),
-            _ => EntryKind::Fifo,
-        };
-        let attributes = attributes.clone();
-        self.copied.report.note(Topic::Overridden, path);
-        self.copied.members += 1;
-        self.overrides.add_node(Entry { path: path.to_vec(), kind, attributes })?;
-        Ok(Made::Nothing)
     }
 
     fn settle_directory(&mut self, dir: &Dir, path: &[u8], attributes: Attributes) -> Result<()> {

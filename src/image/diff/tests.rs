@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::*;
 use crate::fs::{self, FileKind};
-use crate::image::{self, TarReader, regenerate};
+use crate::image::{TarReader, regenerate};
 
 struct Room {
     folder: tempfile::TempDir,
@@ -126,27 +126,6 @@ fn marks_become_whiteouts_and_only_where_there_is_something_to_hide() {
     assert_eq!(room.members(), expected);
     let names = fs::list_xattrs(&room.dir("layer"), OsStr::new("old")).unwrap();
     assert_eq!(names, ["user.overlay.opaque"]);
-}
-
-#[test]
-fn what_looks_like_a_mark_of_our_own_is_kept_beside_the_tree() {
-    let room = Room::new();
-    let (upper, name) = (room.dir("upper"), OsStr::new("pipe"));
-    upper.create_node(name, FileKind::Fifo, (0, 0)).unwrap();
-    upper.set_mode(name, crate::image::marks::OWN_MODE).unwrap();
-    assert_eq!(room.copy(&[], None).unwrap().members, 1);
-    assert_eq!(room.members(), ["", "pipe"]);
-    assert!(!room.path("layer/pipe").exists() && !room.path("marks").exists());
-    // The same of an archive.
-    let mut tar = Vec::new();
-    regenerate(&room.target(), &mut tar).unwrap();
-    let tree = room.path("merged");
-    let applied = image::apply(
-        TarReader::new(tar.as_slice()),
-        &Dir::open(&tree).unwrap(),
-        &Default::default(),
-    );
-    assert!(applied.unwrap().overrides.has_node(b"pipe") && !tree.join("pipe").exists());
 }
 
 #[test]

@@ -45,8 +45,7 @@ impl Room {
         let dir = self.dir(path.parent().unwrap().to_str().unwrap());
         let name = path.file_name().unwrap();
         if is_own {
-            dir.create_node(name, FileKind::Fifo, (0, 0)).unwrap();
-            dir.set_mode(name, marks::OWN_MODE).unwrap();
+            dir.create_node(name, FileKind::Socket, (0, 0)).unwrap();
         } else {
             dir.create_node(name, FileKind::CharDevice, (0, 0)).unwrap();
         }
