@@ -333,7 +333,7 @@ fn without_attributes(room: &Room) {
     let script = "set -e
         \"$@\" load -i child.tar >/dev/null
         cat $ENVBOX_ROOT/driver
-        find $ENVBOX_ROOT/layers -name .wh..wh..opq -type p | wc -l
+        find $ENVBOX_ROOT/layers -name .wh..wh..opq -type s | wc -l
         \"$@\" image verify child
         \"$@\" run --rm child ls /home
         \"$@\" export child >exported.tar
