@@ -91,7 +91,11 @@ pub(super) fn view(
     let is_single = matches!(mount, Mount::Bind { .. } | Mount::Archive(_));
     if !matches!(mount, Mount::Copy(_)) {
         match source::rootfs(&mount, user_namespace) {
-            Err(_) if !is_single => {}
+            // Not where something else is amiss, which a copy would not mend.
+            Err(error)
+                if !is_single
+                    && matches!(error.kind(), Kind::Invalid | Kind::Unsupported | Kind::Denied) => {
+            }
             mounted => return Ok(View { root: launch::open_root(&mounted?)?, _copy: None }),
         }
     }

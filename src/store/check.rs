@@ -134,11 +134,15 @@ impl Store {
             // Somebody may be between his transaction and its copy.
             self.close_database();
             faults.retain(|fault| !matches!(fault, Fault::Copy(_)));
-            if let Some(lock) = self.exclusive(PATIENCE)? {
-                *self.lock.borrow_mut() = Some(lock);
-                faults.extend(self.differing()?);
-                self.close_database();
-            }
+            let Some(lock) = self.exclusive(PATIENCE)? else {
+                let told = "others are changing the store, so that the copies of its records \
+                            could not be compared";
+                return Err(Error::new(Kind::Unavailable, told)
+                    .hint("run `envbox system check` again when they are done"));
+            };
+            *self.lock.borrow_mut() = Some(lock);
+            faults.extend(self.differing()?);
+            self.close_database();
         }
         Ok(faults)
     }

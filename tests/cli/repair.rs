@@ -198,6 +198,18 @@ for_everyone! {
         assert!(folder.join("old").is_dir());
     }
 
+    fn what_is_away_as_a_whole_may_come_back(room) {
+        fill(room, "overlay");
+        let away = room.work().join("away");
+        fs::rename(store(room).join("containers"), &away).unwrap();
+        let output = room.envbox(&["system", "check", "--repair", "-f"]).exits(1);
+        assert_eq!(output.stdout().matches(" is missing (remove the container").count(), 2, "{output}");
+        fs::remove_dir(store(room).join("containers")).unwrap();
+        fs::rename(away, store(room).join("containers")).unwrap();
+        room.envbox(&["system", "check"]).succeeds().says("OK\n");
+        room.envbox(&["start", "-a", "lone"]).succeeds().says("written\n");
+    }
+
     fn a_container_that_cannot_be_read_keeps_its_layers_and_what_it_wrote(room) {
         fill(room, "overlay");
         let id = room.envbox(&["inspect", "-f", "{{.Id}}", "lone"]).succeeds().stdout();

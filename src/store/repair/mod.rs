@@ -347,11 +347,23 @@ impl Store {
     /// Deletes the rows of containers and volumes that are gone, and corrects
     /// what follows from others.
     fn mend_rows(&self, running: &[ContainerId], repaired: &mut Repaired) -> Result<()> {
-        for fault in self.faults()? {
-            match &fault {
+        let faults = self.faults()?;
+        // A disk that is not mounted takes all of a folder along, and brings it back.
+        let are_away = |folder: &str| -> Result<bool> {
+            let is_gone =
+                |fault: &&Fault| matches!(fault, Fault::Gone(path) if path.starts_with(folder));
+            let is_empty = fs::list(&self.paths.root.join(folder))?.is_empty();
+            Ok(is_empty && faults.iter().filter(is_gone).count() > 1)
+        };
+        let (no_containers, no_volumes) =
+            (are_away(layout::CONTAINERS)?, are_away(layout::VOLUMES)?);
+        for fault in &faults {
+            match fault {
                 Fault::Gone(path) => {
                     let item = path.strip_suffix("/data").unwrap_or(path).parse::<Item>();
                     match item {
+                        Ok(Item::Container(_)) if no_containers => continue,
+                        Ok(Item::Volume(_)) if no_volumes => continue,
                         Ok(Item::Container(id)) if !running.contains(&id) => {
                             self.remove_container(&id)?;
                         }

@@ -263,7 +263,10 @@ fn rows_without_an_object_go_where_nothing_is_lost() {
     let room = filled();
     let store = &room.store;
     let (web, orphan) = (store.container("site").unwrap(), store.container("orphan").unwrap());
-    store.ensure_volume(&volume("lone")).unwrap();
+    // Were all of several gone, their disk would be taken for one that is away.
+    for name in ["lone", "there"] {
+        store.ensure_volume(&volume(name)).unwrap();
+    }
     let root = room.paths().root;
     for path in [format!("containers/{}", orphan.id), "volumes/lone".into(), "volumes/data".into()]
     {
@@ -278,7 +281,7 @@ fn rows_without_an_object_go_where_nothing_is_lost() {
     store.close_database();
     let repaired = repair(store);
     assert_eq!(store.containers().unwrap(), [web]);
-    assert_eq!(store.volumes().unwrap(), [volume("data")]);
+    assert_eq!(store.volumes().unwrap(), [volume("data"), volume("there")]);
     let told = [
         format!("forgot containers/{}, which was missing", orphan.id),
         "forgot volumes/lone/data, which was missing".to_owned(),
