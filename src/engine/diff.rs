@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::fs::{self, Dir, FileKind, Metadata};
 use crate::image::compare_paths;
 use crate::mount::Mount;
+use crate::store::{ContainerRecord, Store};
 
 use super::{Engine, export};
 
@@ -69,7 +70,10 @@ impl Engine {
         let store = self.store_with("container", name)?;
         let container = store.container(name)?;
         // Nobody converts the layers while they are read.
-        let _held = store.hold(&store.stack(container.chain)?)?;
+        store.while_held(&store.stack(container.chain)?, || self.changes_of(store, &container))
+    }
+
+    fn changes_of(&self, store: &Store, container: &ContainerRecord) -> Result<Vec<Change>> {
         let mount = store.container_mount(&container.id)?;
         let upper = match &mount {
             // All that is there was written, or may have been.

@@ -65,9 +65,9 @@ impl Engine {
         to: (&ImportOptions, &mut dyn Write),
     ) -> Result<Report> {
         // Nobody converts the layers while they are read.
-        let held = store.hold(&store.stack(container.chain)?)?;
-        let written = self.write_mounted(&read_only(store.container_mount(&container.id)?), to);
-        written.and_then(|report| store.let_go(held).map(|()| report))
+        store.while_held(&store.stack(container.chain)?, || {
+            self.write_mounted(&read_only(store.container_mount(&container.id)?), to)
+        })
     }
 
     fn write_image(
@@ -77,8 +77,7 @@ impl Engine {
         to: (&ImportOptions, &mut dyn Write),
     ) -> Result<Report> {
         // Nobody takes the layers away while they are read.
-        let held = store.hold(&image.layers)?;
-        let report = match image.layers[..] {
+        store.while_held(&image.layers, || match image.layers[..] {
             // Beside it may lie what its tree or index could not hold.
             [chain] => {
                 let location = store.layer(chain)?;
@@ -86,8 +85,7 @@ impl Engine {
                 image::write_layer((&driver::open_layer(&location)?, &overrides), to.0, to.1)
             }
             _ => image::write_canonical(self.view(image.chain())?.root(), to.0, to.1),
-        };
-        report.and_then(|report| store.let_go(held).map(|()| report))
+        })
     }
 
     fn write_mounted(

@@ -56,6 +56,18 @@ impl Store {
         Ok(LayerHold { workspace, layers })
     }
 
+    /// Runs `work` while the layers `chains` are held.
+    ///
+    /// # Errors
+    /// Those of [`Store::hold`] and of `work`; else those of [`Store::let_go`].
+    pub fn while_held<T>(&self, chains: &[ChainId], work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let hold = self.hold(chains)?;
+        let worked = work();
+        let let_go = self.let_go(hold);
+        // The first error is the one to tell.
+        worked.and_then(|value| let_go.map(|()| value))
+    }
+
     /// Lets go of layers, and takes away those that were removed meanwhile.
     ///
     /// # Errors

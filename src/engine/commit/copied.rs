@@ -25,18 +25,19 @@ impl Engine {
         (driver, pausing): (Driver, Pausing),
     ) -> Result<Written> {
         // Nobody takes the layers away or converts them while they are read.
-        let held = store.hold(&store.stack(container.chain)?)?;
-        // Before the container stands still: it may take a copy.
-        let seen = self.view(container.chain)?;
-        let root = self.open_root(&export::read_only(mount))?;
-        let still = self.hold_still(store, container, pausing)?;
-        let (pending, written) = self.compare((store, container.chain), (&root, &seen), driver)?;
-        drop(still);
-        if let Some(layer) = &written.layer {
-            spool.commit(pending, record_of(container, layer))?;
-        }
-        store.let_go(held)?;
-        Ok(written)
+        store.while_held(&store.stack(container.chain)?, || {
+            // Before the container stands still: it may take a copy.
+            let seen = self.view(container.chain)?;
+            let root = self.open_root(&export::read_only(mount))?;
+            let still = self.hold_still(store, container, pausing)?;
+            let read = (&root, &seen);
+            let (pending, written) = self.compare((store, container.chain), read, driver)?;
+            drop(still);
+            if let Some(layer) = &written.layer {
+                spool.commit(pending, record_of(container, layer))?;
+            }
+            Ok(written)
+        })
     }
 
     fn compare<'store>(

@@ -131,7 +131,10 @@ impl Engine {
         let pending = store.begin_layer(driver)?;
         let LayerLocation { folder, form } = pending.location();
         let target = LayerTarget::within(&folder, form);
-        let copied = self.copy_changes(store, container, &target)?;
+        // Nobody converts the layers while they are read.
+        let copied = store.while_held(&store.stack(container.chain)?, || {
+            self.copy_changes(store, container, &target)
+        })?;
         drop(held);
         let Some(mut report) = copied else {
             return Ok(Written { layer: None, report: Report::default() });
@@ -159,8 +162,6 @@ impl Engine {
         target: &LayerTarget,
     ) -> Result<Option<Report>> {
         let user_namespace = self.host()?.user_namespace;
-        // Nobody converts the layers while they are read.
-        let _held = store.hold(&store.stack(container.chain)?)?;
         let mount = store.container_mount(&container.id)?;
         let (upper, has_image) = match &mount {
             Mount::Bind { source, .. } => (Dir::open(source)?, false),

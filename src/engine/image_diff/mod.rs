@@ -150,9 +150,9 @@ impl Engine {
         self.tell_unseen(&request.old, &old, &new)?;
         self.tell_unseen(&request.new, &new, &old)?;
         // Nobody takes the layers away while they are read.
-        let held = store.hold(&[&old.layers[..], &new.layers].concat())?;
-        let paths = self.tree_diff(old.chain(), new.chain(), request.times)?;
-        store.let_go(held)?;
+        let layers = [&old.layers[..], &new.layers].concat();
+        let paths = store
+            .while_held(&layers, || self.tree_diff(old.chain(), new.chain(), request.times))?;
         Ok(ImageDiff { parameters, paths })
     }
 
